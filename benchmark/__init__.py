@@ -1,0 +1,1 @@
+"""Every engine side by side: the same bits, and how fast."""

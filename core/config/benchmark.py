@@ -1,0 +1,7 @@
+"""Configuration of the stage `benchmark`."""
+
+from triggerforge.config.base import Config
+
+
+class BenchmarkConfig(Config):
+    """To be filled by the stage's owner."""

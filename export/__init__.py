@@ -1,0 +1,1 @@
+"""ONNX files and the runtimes that execute a model on CPU and GPU."""

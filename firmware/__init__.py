@@ -1,0 +1,1 @@
+"""HLS projects, RTL, simulation and synthesis."""

@@ -1,0 +1,1 @@
+"""Full-precision models in torch, their training and their evaluation."""
