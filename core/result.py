@@ -4,7 +4,6 @@ Each stage leaves `record.json` in its folder, a part of the whole; `collect` jo
 Keys are added, never renamed; `version` counts the changes of meaning.
 """
 
-import json
 import platform
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from triggerforge.runfolder import read_json, write_atomic
+from triggerforge.runfolder import read_json, write_json
 
 RESULT_VERSION = 1
 RECORD_FILE = "record.json"
@@ -98,8 +97,7 @@ class LatencyRow(Row):
 
 def write_record(folder: Path, **sections: Any) -> None:
     """Writes a stage's part of the record; pydantic rows are written as objects."""
-    text = json.dumps(sections, indent=1, default=_plain, allow_nan=False)
-    write_atomic(folder / RECORD_FILE, text)
+    write_json(folder / RECORD_FILE, sections)
 
 
 def collect(stages: Iterable[Path], seed: int) -> dict[str, Any]:
@@ -131,14 +129,6 @@ def _merge(into: dict[str, Any], part: dict[str, Any]) -> None:
             _merge(into[key], value)
         else:
             into[key] = value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump()
-    if hasattr(value, "tolist"):  # numpy scalars and arrays
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def _version(name: str) -> str | None:

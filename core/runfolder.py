@@ -43,6 +43,19 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     temporary.replace(path)
 
 
+def write_json(path: Path, record: Any) -> None:
+    """Writes `record` as JSON, whole or not at all; NaN and inf, which JSON lacks, are refused."""
+    write_atomic(path, json.dumps(record, indent=1, default=_plain, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "model_dump"):  # pydantic rows
+        return value.model_dump()
+    if hasattr(value, "tolist"):  # numpy scalars and arrays
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
 class RunFolder:
     """`root/name/`, with one folder a stage."""
 

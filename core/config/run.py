@@ -1,5 +1,7 @@
 """The whole configuration of a run: one section a stage, in the order in which they run."""
 
+from pydantic import Field
+
 from triggerforge.config.base import Config
 from triggerforge.config.benchmark import BenchmarkConfig
 from triggerforge.config.compress import CompressConfig
@@ -14,9 +16,9 @@ from triggerforge.config.train import TrainConfig
 class RunConfig(Config):
     """A run: from events to the report."""
 
-    name: str
-    """Name of the run; its results go to runs/<name>/."""
-    seed: int = 1
+    name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")
+    """Name of the run, also of its folder: letters, digits, `_`, `-` and `.`."""
+    seed: int = Field(default=1, ge=0, lt=2**31)
     """Seed of everything that is random."""
     generate: GenerateConfig | None = None
     """Simulate collision events; left out where `data.source` names files of your own."""

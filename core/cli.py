@@ -1,0 +1,123 @@
+"""The command line. A verb imports its stage when it is called, not before: `-h` is instant."""
+
+import argparse
+import errno
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from triggerforge.errors import BudgetError, ParityError, TriggerForgeError
+
+_VERBS = {
+    "generate": "simulate collision events",
+    "data": "read events and build the network's inputs",
+    "train": "train the full-precision model",
+    "compress": "quantise and prune it",
+    "export": "write the ONNX files",
+    "firmware": "write, compile and simulate the firmware",
+    "benchmark": "compare every engine: the same bits, and how fast",
+    "report": "write report.html",
+    "run": "all of them, in order",
+}
+_GATE_MISSED = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; gives back the exit status.
+
+    0 when all went well, 1 for an error, 2 for a wrong command line, 3 when the run ended but
+    parity failed or a budget was missed.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.call(options)
+    except (ParityError, BudgetError) as error:
+        return _fail(error, _GATE_MISSED)
+    except TriggerForgeError as error:
+        return _fail(error, 1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+            raise
+        return _fail(f"the disk is full: {error}; make room, then run again to go on", 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted; run the same command again to go on", 130)
+    return 0
+
+
+def _fail(error: object, status: int) -> int:
+    sys.stderr.write(f"triggerforge: error: {error}\n")
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="triggerforge",
+        description="Machine learning for triggers: from collision events to verified firmware.",
+    )
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for verb, purpose in _VERBS.items():
+        _config_verb(verbs, verb, purpose, _run_stage).add_argument(
+            "--runs", type=Path, default=Path("runs"), help="folder of all runs (runs/)"
+        )
+    _config_verb(verbs, "config", "print the resolved configuration, commented", _show_config)
+    check = verbs.add_parser("check", help="tools found, what is missing and how to get it")
+    check.set_defaults(call=_check)
+    score = verbs.add_parser("score", help="append a run's scores to a copy of an event file")
+    score.add_argument("config", type=Path, help="the run's YAML file")
+    score.add_argument("file", type=Path, help="event file in the format of the run's input")
+    score.add_argument("-o", "--output", type=Path, required=True, help="*.root or *.parquet")
+    score.add_argument("--engine", default="onnxruntime-quantized", help="which runtime scores")
+    _common(score)
+    score.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (runs/)")
+    score.set_defaults(call=_score)
+    return parser
+
+
+def _config_verb(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    purpose: str,
+    call: object,
+) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(name, help=purpose, description=purpose)
+    parser.add_argument("config", type=Path, help="YAML file; see configs/")
+    _common(parser)
+    parser.set_defaults(call=call, verb=name)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. train.epochs=3"
+    )
+    parser.add_argument("--quick", action="store_true", help="the small size, for a first look")
+
+
+def _run_stage(options: argparse.Namespace) -> None:
+    from triggerforge.config.load import load_config
+    from triggerforge.pipeline import Run, execute
+
+    run = Run(load_config(options.config, options.set, options.quick), options.runs)
+    execute(run, "report" if options.verb == "run" else options.verb)
+
+
+def _show_config(options: argparse.Namespace) -> None:
+    from triggerforge.config.load import load_config
+    from triggerforge.config.show import as_yaml
+
+    config = load_config(options.config, options.set, options.quick)
+    sys.stdout.write(as_yaml(config) + "\n")
+
+
+def _check(options: argparse.Namespace) -> None:
+    from triggerforge.check import check
+
+    check()
+
+
+def _score(options: argparse.Namespace) -> None:
+    from triggerforge.config.load import load_config
+    from triggerforge.pipeline import Run, score
+
+    run = Run(load_config(options.config, options.set, options.quick), options.runs)
+    score(run, options.file, options.output, options.engine)

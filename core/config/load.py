@@ -1,0 +1,131 @@
+"""From a YAML file to a RunConfig: every error names the key, what is allowed and the nearest key."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from triggerforge.config.run import RunConfig
+from triggerforge.errors import ConfigError, did_you_mean
+
+_MAX_BYTES = 1_000_000
+
+
+def load_config(path: Path, settings: Sequence[str] = (), quick: bool = False) -> RunConfig:
+    """Reads `path`, lays its `quick` section over it if asked to, then `settings` ("a.b=value").
+
+    A quick run goes to a folder of its own, `<name>-quick`.
+    Raises ConfigError, naming the culprit.
+    """
+    tree = read_yaml(path)
+    overlay = tree.pop("quick", None) or {}
+    if quick:
+        if not overlay:
+            raise ConfigError(f"{path} has no section `quick`; add one with the smaller sizes")
+        _overlay(tree, overlay)
+        tree["name"] = f"{tree.get('name', path.stem)}-quick"
+    tree.setdefault("name", path.stem)
+    for setting in settings:
+        _apply(tree, setting)
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_explain(error)}") from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file of at most 1 MB; a key that stands twice is refused."""
+    try:
+        size = path.stat().st_size
+        text = path.read_text() if size <= _MAX_BYTES else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}; give the path of a YAML file") from error
+    if size > _MAX_BYTES:
+        raise ConfigError(f"{path} has {size} bytes; a configuration has at most {_MAX_BYTES}")
+    try:
+        tree = yaml.load(text, Loader=_StrictLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path} holds {type(tree).__name__}; a configuration is `key: value`")
+    return tree
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """PyYAML's safe loader, but a key that stands twice in a mapping is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _overlay(tree: dict[str, Any], overlay: Mapping[str, Any]) -> None:
+    for key, value in overlay.items():
+        if isinstance(value, Mapping) and isinstance(tree.get(key), dict):
+            _overlay(tree[key], value)
+        else:
+            tree[key] = value
+
+
+def _apply(tree: dict[str, Any], setting: str) -> None:
+    """Sets "a.b.c=value" in the tree; the value is read as YAML."""
+    path, equals, text = setting.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise ConfigError(f"--set {setting!r} is not of the form section.key=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {setting!r}: the value is not YAML: {error}") from error
+    for key in keys[:-1]:
+        child = tree.get(key)
+        tree[key] = child if isinstance(child, dict) else {}
+        tree = tree[key]
+    tree[keys[-1]] = value
+
+
+def _explain(error: ValidationError) -> str:
+    return "; ".join(_explain_one(dict(e)) for e in error.errors())
+
+
+def _explain_one(problem: Mapping[str, Any]) -> str:
+    location = [str(part) for part in problem["loc"]]
+    where = ".".join(location)
+    if problem["type"] == "extra_forbidden":
+        known = _fields_at(location[:-1])
+        return f"unknown key {where!r}; {did_you_mean(location[-1], known)}"
+    if problem["type"] == "missing":
+        return f"the key {where!r} is missing; give it a value"
+    return f"{where}: {problem['msg']}; it is {problem['input']!r}"
+
+
+def _fields_at(location: Sequence[str]) -> list[str]:
+    """The keys that the section at `location` knows."""
+    models: list[type[BaseModel]] = [RunConfig]
+    for part in location:
+        inner = [m for model in models for m in _models_in(_annotation(model, part))]
+        models = inner or models  # list indices and union tags name no field
+    return sorted({name for model in models for name in model.model_fields})
+
+
+def _annotation(model: type[BaseModel], name: str) -> Any:
+    field = model.model_fields.get(name)
+    return None if field is None else field.annotation
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (Union, UnionType, list, tuple, dict):
+        return [m for a in get_args(annotation) for m in _models_in(a)]
+    return []

@@ -1,0 +1,227 @@
+"""The stages in their order, and how each is called. Rooms are imported when their stage runs."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from triggerforge import __version__
+from triggerforge.config import RunConfig
+from triggerforge.errors import BudgetError, ParityError
+from triggerforge.progress import say
+from triggerforge.result import RECORD_FILE, collect
+from triggerforge.runfolder import RunFolder, file_identity, key_of, write_atomic, write_json
+
+if TYPE_CHECKING:
+    from triggerforge.compression.quantized_model import QuantizedModel
+    from triggerforge.data.dataset import Splits
+    from triggerforge.export.runtime import EngineSource
+    from triggerforge.training.trained import TrainedModel
+
+
+class Run:
+    """A configuration and its folder; artifacts are read from the folder when first asked for."""
+
+    def __init__(self, config: RunConfig, root: Path) -> None:
+        self.config = config
+        self.folder = RunFolder(root, config.name)
+
+    def path(self, stage: str) -> Path:
+        """The folder of a finished stage."""
+        return self.folder.stage_path(stage)
+
+    @cached_property
+    def splits(self) -> "Splits":
+        """What the stage `data` left."""
+        from triggerforge.data.load import load_splits
+
+        return load_splits(self.path("data"))
+
+    @cached_property
+    def trained(self) -> "TrainedModel":
+        """What the stage `train` left."""
+        from triggerforge.training.trained import load_trained
+
+        return load_trained(self.path("train"))
+
+    @cached_property
+    def quantized(self) -> "QuantizedModel":
+        """What the stage `compress` left."""
+        from triggerforge.compression.quantized_model import QuantizedModel
+
+        return QuantizedModel.load(self.path("compress") / "model.tfq")
+
+    @property
+    def engines(self) -> "EngineSource":
+        """What the engines are made from."""
+        from triggerforge.export.runtime import EngineSource
+
+        return EngineSource(
+            trained=self.trained,
+            quantized=self.quantized,
+            export_folder=self.path("export"),
+            firmware_folder=self.path("firmware"),
+        )
+
+
+def _generate(run: Run, folder: Path) -> None:
+    from triggerforge.data.generate import generate
+
+    assert run.config.generate is not None
+    generate(run.config.generate, run.config.seed, folder)
+
+
+def _data(run: Run, folder: Path) -> None:
+    from triggerforge.data.load import load
+
+    events = run.path("generate") / "events.root" if run.config.generate else None
+    load(run.config.data, events, run.config.seed, folder)
+
+
+def _train(run: Run, folder: Path) -> None:
+    from triggerforge.training.train import train
+
+    train(run.config.train, run.splits, run.config.seed, folder)
+
+
+def _compress(run: Run, folder: Path) -> None:
+    from triggerforge.compression.compress import compress
+
+    compress(run.config.compress, run.trained, run.splits, run.config.seed, folder)
+
+
+def _export(run: Run, folder: Path) -> None:
+    from triggerforge.export.export import export
+
+    export(run.config.export, run.trained, run.quantized, folder)
+
+
+def _firmware(run: Run, folder: Path) -> None:
+    from triggerforge.firmware.build import build
+
+    build(run.config.firmware, run.quantized, folder)
+
+
+def _benchmark(run: Run, folder: Path) -> None:
+    from triggerforge.benchmark.run import benchmark
+
+    network = run.config.train.model.name or run.config.name
+    config, seed = run.config.benchmark, run.config.seed
+    benchmark(config, run.engines, run.splits, network, seed, folder)
+
+
+def _report(run: Run, folder: Path) -> None:
+    from triggerforge.report.write import write_report
+
+    done = [stage.name for stage in STAGES if (run.path(stage.name) / RECORD_FILE).is_file()]
+    result = collect((run.path(name) for name in done), run.config.seed)
+    write_json(folder / "result.json", result)
+    paths = {name: run.path(name) for name in done}
+    write_report(run.config.report, result, paths, folder / "report.html")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step: its section of the configuration has its name."""
+
+    name: str
+    upstream: tuple[str, ...]
+    work: Callable[[Run, Path], None]
+
+
+STAGES = (
+    Stage("generate", (), _generate),
+    Stage("data", ("generate",), _data),
+    Stage("train", ("data",), _train),
+    Stage("compress", ("train",), _compress),
+    Stage("export", ("compress",), _export),
+    Stage("firmware", ("compress",), _firmware),
+    Stage("benchmark", ("export", "firmware"), _benchmark),
+    Stage("report", ("benchmark",), _report),
+)
+_BY_NAME = {stage.name: stage for stage in STAGES}
+
+
+def execute(run: Run, target: str) -> None:
+    """Runs `target` and what it stands on; stages that are there already are not run again.
+
+    Raises ParityError or BudgetError, after everything is written, if a gate is not passed.
+    """
+    keys: dict[str, str] = {}
+    for stage in _needed(target):
+        if stage.name == "generate" and run.config.generate is None:
+            keys[stage.name] = ""
+            continue
+        key = keys[stage.name] = _key(run, stage, keys)
+        state = "is there already" if run.folder.is_done(stage.name, key) else "…"
+        say(f"[bold]{stage.name}[/bold] {state}")
+        run.folder.run(stage.name, key, lambda folder, stage=stage: stage.work(run, folder))
+    _publish(run, list(keys))
+    check_gates(collect(_records(run, keys), run.config.seed))
+
+
+def score(run: Run, source: Path, output: Path, engine: str) -> None:
+    """Appends the scores of `engine` to a copy of `source`; the run must have been made before.
+
+    Raises RegistryError for an unknown engine, DataError for a file that does not fit.
+    """
+    from triggerforge.data.score import score_file
+    from triggerforge.export.runtime import ENGINES
+
+    execute(run, "export")
+    runtime = ENGINES[engine](run.engines)
+    score_file(runtime.predict, run.config.data, run.splits.contract, source, output)
+
+
+def check_gates(result: dict[str, Any]) -> None:
+    """Raises ParityError if an exact engine differed, BudgetError if a stated target was missed."""
+    bad = [
+        f"{r['candidate']}: {r['mismatches']} of {r['outputs']} outputs ({r['inputs']} inputs)"
+        for r in result.get("parity", [])
+        if r["mismatches"]
+    ]
+    if bad:
+        raise ParityError(f"engines disagree with the reference: {'; '.join(bad)}; see the report")
+    missed = result.get("compression", {}).get("missed_target")
+    if missed:
+        raise BudgetError(missed)
+
+
+def _needed(target: str) -> list[Stage]:
+    """`target` and all that it stands on, in order."""
+    wanted, todo = set(), [target]
+    while todo:
+        name = todo.pop()
+        wanted.add(name)
+        todo += _BY_NAME[name].upstream
+    return [stage for stage in STAGES if stage.name in wanted]
+
+
+def _key(run: Run, stage: Stage, keys: dict[str, str]) -> str:
+    section = getattr(run.config, stage.name)
+    files = sorted(file_identity(path) for path in _input_files(section))
+    upstream = [keys[name] for name in stage.upstream]
+    return key_of(
+        __version__, stage.name, section.model_dump(mode="json"), run.config.seed, files, upstream
+    )
+
+
+def _input_files(section: Any) -> Iterable[Path]:
+    """The user's files that a section names: their change makes the stage run again."""
+    named = section.input_files() if hasattr(section, "input_files") else ()
+    return [path for path in map(Path, named) if path.is_file()]
+
+
+def _records(run: Run, names: Iterable[str]) -> list[Path]:
+    return [run.path(name) for name in names if (run.path(name) / RECORD_FILE).is_file()]
+
+
+def _publish(run: Run, done: list[str]) -> None:
+    """Lays result.json, and the report where it is there, at the top of the run's folder."""
+    report = run.path("report")
+    if "report" in done:
+        for name in ("report.html", "result.json"):
+            write_atomic(run.folder.path / name, (report / name).read_bytes())
+        return
+    write_json(run.folder.path / "result.json", collect(_records(run, done), run.config.seed))

@@ -1,0 +1,121 @@
+"""A stage is there whole or not at all, and is not run twice."""
+
+import json
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from triggerforge.errors import ArtifactError, TriggerForgeError
+from triggerforge.runfolder import RunFolder, key_of, read_json, write_atomic, write_json
+
+
+def write_two(folder: Path) -> None:
+    (folder / "one").write_text("1")
+    (folder / "two").write_text("2")
+
+
+def test_a_finished_stage_is_not_run_again(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path, "r")
+    run.run("train", "key", write_two)
+    run.run("train", "key", lambda folder: pytest.fail("ran again"))
+    assert (run.stage_path("train") / "two").read_text() == "2"
+
+
+def test_another_key_replaces_the_stage(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path, "r")
+    run.run("train", "key", write_two)
+    run.run("train", "other", lambda folder: None)
+    assert not (run.stage_path("train") / "one").exists()
+    assert run.is_done("train", "other") and not run.is_done("train", "key")
+
+
+@pytest.mark.parametrize("damage", ["remove", "truncate", "seal"])
+def test_a_damaged_stage_is_run_again(tmp_path: Path, damage: str) -> None:
+    run = RunFolder(tmp_path, "r")
+    folder = run.run("train", "key", write_two)
+    if damage == "remove":
+        (folder / "one").unlink()
+    elif damage == "truncate":
+        (folder / "one").write_text("")
+    else:
+        (folder / ".stage.json").write_text("{")
+    run.run("train", "key", write_two)
+    assert (folder / "one").read_text() == "1"
+    assert run.is_done("train", "key")
+
+
+def _die_in_the_middle(root: Path) -> None:
+    def work(folder: Path) -> None:
+        (folder / "one").write_text("1")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    RunFolder(root, "r").run("train", "key", work)
+
+
+def test_a_killed_stage_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    process = multiprocessing.get_context("fork").Process(
+        target=_die_in_the_middle, args=(tmp_path,)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    run = RunFolder(tmp_path, "r")
+    assert not run.is_done("train", "key") and not run.stage_path("train").exists()
+    found = []
+    run.run("train", "key", lambda folder: found.append((folder / "one").read_text()))
+    assert found == ["1"]
+
+
+def test_a_killed_stage_with_another_key_starts_anew(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path, "r")
+    with pytest.raises(ZeroDivisionError):
+        run.run("train", "key", lambda folder: (folder / "one").write_text("1") // 0 and None)
+    run.run("train", "other", lambda folder: None)
+    assert not (run.stage_path("train") / "one").exists()
+
+
+def test_two_processes_do_not_run_one_stage(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path, "r")
+
+    def nested(folder: Path) -> None:
+        with pytest.raises(TriggerForgeError, match="another process is running stage 'train'"):
+            RunFolder(tmp_path, "r").run("train", "key", write_two)
+
+    run.run("train", "key", nested)
+
+
+def test_an_interrupted_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "result.json"
+    write_atomic(path, "old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomic(path, "new")
+    assert path.read_text() == "old"
+
+
+def test_json_refuses_what_json_lacks(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "r.json", {"auc": float("nan")})
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"a":'])
+def test_damaged_json_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "record.json"
+    path.write_text(text)
+    with pytest.raises(ArtifactError, match=r"record\.json"):
+        read_json(path)
+
+
+def test_a_key_depends_on_every_part() -> None:
+    keys = {key_of({"a": 1}), key_of({"a": 2}), key_of({"a": 1}, "x"), key_of({"b": 1})}
+    assert len(keys) == 4
+    assert key_of({"a": 1, "b": 2}) == key_of(json.loads('{"b": 2, "a": 1}'))
