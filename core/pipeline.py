@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,14 @@ from triggerforge.config import RunConfig
 from triggerforge.errors import BudgetError, ParityError
 from triggerforge.progress import say
 from triggerforge.result import RECORD_FILE, collect
-from triggerforge.runfolder import RunFolder, file_identity, key_of, write_atomic, write_json
+from triggerforge.runfolder import (
+    RunFolder,
+    file_identity,
+    key_of,
+    read_json,
+    write_atomic,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from triggerforge.compression.quantized_model import QuantizedModel
@@ -111,34 +118,50 @@ def _benchmark(run: Run, folder: Path) -> None:
     benchmark(config, run.engines, run.splits, network, seed, folder)
 
 
+def _scores(run: Run, folder: Path) -> None:
+    from triggerforge.data.score import score_file
+    from triggerforge.export.runtime import ENGINES
+
+    runtime = ENGINES["onnxruntime-quantized"](run.engines)
+    for source in run.config.data.input_files():
+        output = folder / f"{source.stem}.{run.config.data.write_scores}"
+        score_file(runtime.predict, run.config.data, run.splits.contract, source, output)
+
+
 def _report(run: Run, folder: Path) -> None:
     from triggerforge.report.write import write_report
 
-    done = [stage.name for stage in STAGES if (run.path(stage.name) / RECORD_FILE).is_file()]
-    result = collect((run.path(name) for name in done), run.config.seed)
+    folders = _records(run, (stage.name for stage in STAGES if stage.wanted(run.config)))
+    result = collect(folders, run.config.seed)
     write_json(folder / "result.json", result)
-    paths = {name: run.path(name) for name in done}
+    paths = {path.name: path for path in folders}
     write_report(run.config.report, result, paths, folder / "report.html")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One step: its section of the configuration has its name."""
+    """One step; a stage that is not wanted by a configuration is passed over."""
 
     name: str
     upstream: tuple[str, ...]
     work: Callable[[Run, Path], None]
+    section: str = ""
+    """section of the configuration; left out: the one of its name"""
+    wanted: Callable[[RunConfig], bool] = lambda config: True
 
 
 STAGES = (
-    Stage("generate", (), _generate),
+    Stage("generate", (), _generate, wanted=lambda config: config.generate is not None),
     Stage("data", ("generate",), _data),
     Stage("train", ("data",), _train),
     Stage("compress", ("train",), _compress),
     Stage("export", ("compress",), _export),
     Stage("firmware", ("compress",), _firmware),
     Stage("benchmark", ("export", "firmware"), _benchmark),
-    Stage("report", ("benchmark",), _report),
+    Stage(
+        "scores", ("export",), _scores, "data", lambda config: config.data.write_scores != "none"
+    ),
+    Stage("report", ("benchmark", "scores"), _report),
 )
 _BY_NAME = {stage.name: stage for stage in STAGES}
 
@@ -150,15 +173,14 @@ def execute(run: Run, target: str) -> None:
     """
     keys: dict[str, str] = {}
     for stage in _needed(target):
-        if stage.name == "generate" and run.config.generate is None:
-            keys[stage.name] = ""
+        if not stage.wanted(run.config):
             continue
         key = keys[stage.name] = _key(run, stage, keys)
         state = "is there already" if run.folder.is_done(stage.name, key) else "…"
         say(f"[bold]{stage.name}[/bold] {state}")
-        run.folder.run(stage.name, key, lambda folder, stage=stage: stage.work(run, folder))
-    _publish(run, list(keys))
-    check_gates(collect(_records(run, keys), run.config.seed))
+        run.folder.run(stage.name, key, partial(stage.work, run))
+    result = _publish(run, keys)
+    check_gates(result)
 
 
 def score(run: Run, source: Path, output: Path, engine: str) -> None:
@@ -199,29 +221,23 @@ def _needed(target: str) -> list[Stage]:
 
 
 def _key(run: Run, stage: Stage, keys: dict[str, str]) -> str:
-    section = getattr(run.config, stage.name)
-    files = sorted(file_identity(path) for path in _input_files(section))
-    upstream = [keys[name] for name in stage.upstream]
-    return key_of(
-        __version__, stage.name, section.model_dump(mode="json"), run.config.seed, files, upstream
-    )
-
-
-def _input_files(section: Any) -> Iterable[Path]:
-    """The user's files that a section names: their change makes the stage run again."""
-    named = section.input_files() if hasattr(section, "input_files") else ()
-    return [path for path in map(Path, named) if path.is_file()]
+    section = getattr(run.config, stage.section or stage.name)
+    files = sorted(file_identity(path) for path in section.input_files() if path.is_file())
+    upstream = [keys.get(name, "") for name in stage.upstream]
+    settings = section.model_dump(mode="json")
+    return key_of(__version__, stage.name, settings, run.config.seed, files, upstream)
 
 
 def _records(run: Run, names: Iterable[str]) -> list[Path]:
     return [run.path(name) for name in names if (run.path(name) / RECORD_FILE).is_file()]
 
 
-def _publish(run: Run, done: list[str]) -> None:
-    """Lays result.json, and the report where it is there, at the top of the run's folder."""
-    report = run.path("report")
+def _publish(run: Run, done: Iterable[str]) -> dict[str, Any]:
+    """Lays result.json, and the report if it was made, at the top of the run's folder."""
     if "report" in done:
         for name in ("report.html", "result.json"):
-            write_atomic(run.folder.path / name, (report / name).read_bytes())
-        return
-    write_json(run.folder.path / "result.json", collect(_records(run, done), run.config.seed))
+            write_atomic(run.folder.path / name, (run.path("report") / name).read_bytes())
+        return read_json(run.folder.path / "result.json")
+    result = collect(_records(run, done), run.config.seed)
+    write_json(run.folder.path / "result.json", result)
+    return result

@@ -1,5 +1,7 @@
 """The base of every configuration section: frozen, typed, documented, and closed to unknown keys."""
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -10,3 +12,7 @@ class Config(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    def input_files(self) -> list[Path]:
+        """The user's own files that this section names: when one changes, the stage runs again."""
+        return []
