@@ -1,7 +1,102 @@
 """Configuration of the stage `compress`."""
 
+from typing import Literal
+
+from pydantic import Field, model_validator
+
 from triggerforge.config.base import Config
 
 
+class TargetConfig(Config):
+    """Which member of the Pareto front is taken. Without either bound: a balance of the two."""
+
+    max_ebops: float | None = Field(default=None, gt=0)
+    """At most so many EBOPs; the most accurate such member is taken."""
+    max_accuracy_loss: float | None = Field(default=None, ge=0, le=100)
+    """Lose at most so many points (percent) of validation accuracy against the float model; the
+    smallest such member is taken."""
+    points_per_halving: float = Field(default=0.2, gt=0)
+    """Without a bound: points (percent) of accuracy given up for half the EBOPs."""
+
+
+class BitsConfig(Config):
+    """Bits at the start of quantisation-aware training, and those of post-training quantisation."""
+
+    weight: int = Field(default=6, ge=1, le=12)
+    """Bits of a layer's largest weights and biases at the start, with the sign; its smaller weights
+    have the same step, and so fewer bits."""
+    fraction: int = Field(default=6, ge=0, le=12)
+    """Bits below the binary point of every activation at the start; those above it are measured."""
+    uniform: int = Field(default=8, ge=2, le=16)
+    """Bits of every weight and activation under `method: ptq`."""
+
+
+class PruningConfig(Config):
+    """Pruning beside the one that quantisation does by itself (0 bits is a pruned weight)."""
+
+    method: Literal["none", "magnitude", "structured"] = "none"
+    """`magnitude` sets the smallest weights of each layer to 0 while training; `structured` takes
+    whole neurons and channels out of the torch model before it is quantised."""
+    fraction: float = Field(default=0.5, ge=0, lt=1)
+    """Fraction of each layer's weights (`magnitude`) or neurons (`structured`) that goes."""
+    start: float = Field(default=0.0, ge=0, le=1)
+    """Magnitude pruning begins after this fraction of the epochs."""
+    end: float = Field(default=0.5, ge=0, le=1)
+    """… and has reached `fraction` after this one; the smallest weights go first, fast."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "PruningConfig":
+        if self.end < self.start:
+            raise ValueError(f"pruning ends at {self.end}, before its start at {self.start}")
+        return self
+
+
+class DistillConfig(Config):
+    """The float model's outputs as a second label."""
+
+    weight: float = Field(default=0.5, ge=0, le=1)
+    """Part of the loss that follows the float model; the rest follows the true label."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Both models' logits are divided by this before they are compared."""
+
+
 class CompressConfig(Config):
-    """To be filled by the stage's owner."""
+    """From the float model to its quantised, pruned twin."""
+
+    method: Literal["hgq", "ptq"] = "hgq"
+    """`hgq`: quantisation-aware training, bits per parameter; `ptq`: round the trained weights."""
+    epochs: int = Field(default=400, ge=1)
+    """Passes over the training events."""
+    batch_size: int = Field(default=1024, ge=1)
+    """Events in a step; the events left over when an epoch is cut into batches wait a turn."""
+    lr: float = Field(default=3e-3, gt=0)
+    """Learning rate (Adam) at the start of each cycle."""
+    lr_end: float = Field(default=1e-5, ge=0)
+    """Learning rate at the end of each cycle; in between it follows a cosine."""
+    cycles: int = Field(default=1, ge=1)
+    """How many times the learning rate falls and starts again."""
+    beta_start: float = Field(default=1e-7, gt=0)
+    """Weight of the EBOPs in the loss at the start: nearly free."""
+    beta_end: float = Field(default=3e-5, gt=0)
+    """… and at the end: tight. It grows exponentially from one to the other."""
+    warmup: float = Field(default=0.05, ge=0, lt=1)
+    """Fraction of the epochs before beta begins to grow."""
+    evaluate_every: int = Field(default=1, ge=1)
+    """Epochs between two candidates for the Pareto front."""
+    bits: BitsConfig = BitsConfig()
+    """Bits to begin with."""
+    pruning: PruningConfig = PruningConfig()
+    """Magnitude or structured pruning."""
+    distill: DistillConfig = DistillConfig()
+    """Learn from the float model as well."""
+    target: TargetConfig = TargetConfig()
+    """How small, or how accurate."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> "CompressConfig":
+        if self.beta_end < self.beta_start:
+            raise ValueError(
+                f"beta_end {self.beta_end:g} is below beta_start {self.beta_start:g}; "
+                "the schedule goes from loose to tight"
+            )
+        return self
