@@ -1,0 +1,98 @@
+"""What a quantised Keras model costs: EBOPs, and the bits of every layer.
+
+EBOPs, "effective bit operations", are the sum over all products of the bits of both factors, plus
+those of the sums; after place and route they foretell LUT + 55 DSP (HGQ, arXiv 2405.00645).
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triggerforge.compression.backend import hgq, keras
+
+
+def ebops(model: keras.Model) -> float:
+    """EBOPs of `model` with the bits that its quantisers have now; no data needed."""
+    return float(sum(layer_ebops(layer) for layer in model.layers))
+
+
+def layer_ebops(layer: Any) -> int:
+    """EBOPs of one layer; 0 where the layer has no quantisers."""
+    if not getattr(layer, "enable_ebops", False):
+        return 0
+    inputs = layer.input if isinstance(layer.input, list | tuple) else [layer.input]
+    shapes = [(1, *tensor.shape[1:]) for tensor in inputs]
+    total = int(layer._compute_ebops(*shapes) * layer.ebops_factor)
+    if isinstance(layer, hgq.layers.QSoftmax):
+        reduced = tuple(1 if a in layer.axes else s for a, s in enumerate(shapes[0]))
+        for table, shape in ((layer.exp_table, shapes[0]), (layer.inv_table, reduced)):
+            if table.enable_ebops:
+                total += int(table._compute_ebops(shape))
+    return total
+
+
+def layer_bits(model: keras.Model) -> list[dict[str, Any]]:
+    """One record a layer of `model`, JSON-able.
+
+    `weights` and `nonzero_weights` count kernel and bias; `weight_bits_*` include the sign and
+    count 0 for a weight that is zero; `weight_bits` counts weights by their bits;
+    `activation_bits_*` are those of the layer's inputs, None where they are not quantised.
+    """
+    return [
+        _record(layer) for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)
+    ]
+
+
+def _record(layer: Any) -> dict[str, Any]:
+    bits = weight_bits(layer)
+    active = bits[bits > 0]
+    record: dict[str, Any] = {
+        "name": layer.name,
+        "kind": type(layer).__name__,
+        "shape": [int(s) for s in layer.output.shape[1:]],
+        "weights": int(bits.size),
+        "nonzero_weights": int(active.size),
+        "weight_bits_mean": float(bits.mean()) if bits.size else None,
+        "weight_bits_max": int(bits.max()) if bits.size else None,
+        "weight_bits": {
+            str(int(b)): int(n) for b, n in zip(*np.unique(bits, return_counts=True), strict=True)
+        },
+    }
+    inputs = activation_bits(layer)
+    record["activation_bits_mean"] = float(inputs.mean()) if inputs.size else None
+    record["activation_bits_max"] = int(inputs.max()) if inputs.size else None
+    return record | {"ebops": layer_ebops(layer)}
+
+
+def weight_bits(layer: Any) -> NDArray[np.float64]:
+    """Bits (n,) of every weight and bias of `layer`, sign included; 0 where the value is zero."""
+    found = [np.zeros(0)]
+    for name, quantizer in (("qkernel", "kq"), ("qbias", "bq")):
+        values = getattr(layer, name, None)
+        if values is not None and getattr(layer, quantizer, None) is not None:
+            array = np.asarray(values)
+            width = _width(getattr(layer, quantizer), array.shape)
+            found.append(np.where(array == 0, 0, width).ravel())
+    return np.concatenate(found)
+
+
+def activation_bits(layer: Any) -> NDArray[np.float64]:
+    """Bits (n,) of every input of `layer`, sign included; empty where they are not quantised."""
+    if not getattr(layer, "enable_iq", False):
+        return np.zeros(0)
+    inputs = layer.input if isinstance(layer.input, list | tuple) else [layer.input]
+    quantizers = [layer.iq] if len(inputs) == 1 and not _many(layer.iq) else list(layer.iq)
+    pairs = zip(quantizers, inputs, strict=True)
+    return np.concatenate([_width(q, (1, *t.shape[1:])).ravel() for q, t in pairs])
+
+
+def _many(quantizer: Any) -> bool:
+    return hasattr(quantizer, "quantizers")
+
+
+def _width(quantizer: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    if getattr(quantizer.quantizer, "__dummy__", False):
+        return np.zeros(shape)
+    k, i, f = (np.asarray(v, np.float64) for v in quantizer.quantizer.kif)
+    return np.broadcast_to(np.where(i + f > 0, k + i + f, 0), shape)

@@ -1,0 +1,290 @@
+"""The one neutral object after compression: a fixed-point graph that every backend is a function of.
+
+The graph is alkaid's ALIR (calad0i/alkaid), whose interpreter computes with int64 exactly.
+"""
+
+import hashlib
+import json
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from alkaid._binary import alir_interp_run
+from alkaid.converter import trace_model
+from alkaid.trace import FVArray, HWConfig, trace
+from alkaid.types import ALIR_SPEC_VERSION, CombLogic, JSONEncoder
+from numpy.typing import NDArray
+
+from triggerforge.compression.backend import keras
+from triggerforge.compression.bitmap import ebops, layer_bits
+from triggerforge.compression.reference import predict_exact
+from triggerforge.data.contract import InputContract
+from triggerforge.errors import ArtifactError, DataError, ModelError, ParityError
+from triggerforge.fixedpoint import FixedFormat
+from triggerforge.runfolder import write_atomic
+
+FORMAT_VERSION = 1
+_CHECKED_EVENTS = 500
+_TOOLS = ("triggerforge", "alkaid", "hgq2", "quantizers", "keras", "jax", "numpy")
+_LIMITS = {"manifest.json": 2**24, "alir.json": 2**30, "model.keras": 2**28}
+
+
+@dataclass(frozen=True)
+class QuantizedModel:
+    """A network in fixed point, with what is needed to use, check and rebuild it."""
+
+    alir: CombLogic
+    """flattened inputs → flattened outputs, in int64"""
+    contract: InputContract
+    classes: tuple[str, ...]
+    keras_file: bytes
+    """the HGQ2 model, as Keras saves it: the reference of every parity check"""
+    ebops: float
+    layers: list[dict[str, Any]]
+    """see triggerforge.compression.bitmap.layer_bits"""
+    versions: dict[str, str]
+    """of the tools that made it"""
+    format_version: int = FORMAT_VERSION
+
+    @classmethod
+    def from_keras(
+        cls, model: keras.Model, contract: InputContract, classes: tuple[str, ...]
+    ) -> "QuantizedModel":
+        """Traces an HGQ2 model whose inputs have the contract's formats.
+
+        Raises ModelError where shapes do not fit, where a layer cannot be traced or is not
+        quantised; ParityError where the trace and Keras differ on random and corner inputs.
+        """
+        _check_shapes(model, contract, classes)
+        alir = trace_keras(model, contract)
+        made = cls(
+            alir=alir,
+            contract=contract,
+            classes=tuple(classes),
+            keras_file=keras_bytes(model),
+            ebops=ebops(model),
+            layers=layer_bits(model),
+            versions={tool: version(tool) for tool in _TOOLS},
+        )
+        _check_parity(made, model)
+        return made
+
+    def predict(self, x: NDArray[Any], threads: int = 0) -> NDArray[np.float64]:
+        """Outputs (N, outputs), exact, for x (N, *contract.shape) on the contract's grid.
+
+        `threads` 0 takes all cores. Raises DataError for another shape, NaN or inf.
+        """
+        inputs = np.ascontiguousarray(np.reshape(x, (len(x), -1)), dtype=np.float64)
+        if np.shape(x)[1:] != self.contract.shape or not np.isfinite(inputs).all():
+            raise DataError(
+                f"inputs of shape {np.shape(x)[1:]}, perhaps with NaN or inf; the model takes "
+                f"finite numbers of shape {self.contract.shape}"
+            )
+        if not len(inputs):
+            return np.zeros((0, self.alir.shape[1]))
+        outputs = alir_interp_run(self._bytecode, inputs, threads)
+        return np.asarray(outputs, np.float64).reshape(len(inputs), -1)
+
+    @cached_property
+    def _bytecode(self) -> bytes:
+        return bytes(self.alir.to_bytecode())
+
+    @cached_property
+    def output_formats(self) -> tuple[FixedFormat, ...]:
+        """The format of every output; the graph itself never overflows them."""
+        return tuple(
+            FixedFormat(width=max(1, int(k + i + f)), integer=int(k + i), signed=bool(k))
+            if k + i + f > 0
+            else FixedFormat(width=1, integer=1, signed=False)
+            for k, i, f in np.asarray(self.alir.out_kifs).T
+        )
+
+    def keras_model(self) -> keras.Model:
+        """The HGQ2 model that this one was traced from."""
+        return load_keras(self.keras_file)
+
+    def save(self, path: Path) -> None:
+        """Writes one file, whole or not at all (by custom `model.tfq`)."""
+        members = {"alir.json": _alir_bytes(self.alir), "model.keras": self.keras_file}
+        manifest = {
+            "format_version": self.format_version,
+            "contract": self.contract.to_dict(),
+            "classes": list(self.classes),
+            "ebops": self.ebops,
+            "layers": self.layers,
+            "versions": self.versions,
+            "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
+        }
+        members = {"manifest.json": json.dumps(manifest, indent=1).encode(), **members}
+        buffer = BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name, data in members.items():
+                # a fixed date: the same model gives the same bytes
+                info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+                archive.writestr(info, data, zipfile.ZIP_DEFLATED)
+        write_atomic(Path(path), buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: Path) -> "QuantizedModel":
+        """Reads the file that `save` wrote.
+
+        Raises ArtifactError where it is missing, damaged, too large or of an unknown version.
+        """
+        members = _read_members(Path(path))
+        try:
+            return cls._from_members(members)
+        except (KeyError, TypeError, ValueError, IndexError, AssertionError, DataError) as error:
+            raise ArtifactError(f"{path}: damaged ({error!r}); compress again") from error
+
+    @classmethod
+    def _from_members(cls, members: Mapping[str, bytes]) -> "QuantizedModel":
+        manifest = json.loads(members["manifest.json"])
+        return cls(
+            alir=CombLogic.from_dict(json.loads(members["alir.json"])),
+            contract=InputContract.from_dict(manifest["contract"]),
+            classes=tuple(manifest["classes"]),
+            keras_file=members["model.keras"],
+            ebops=float(manifest["ebops"]),
+            layers=list(manifest["layers"]),
+            versions=dict(manifest["versions"]),
+            format_version=int(manifest["format_version"]),
+        )
+
+
+def trace_keras(model: keras.Model, contract: InputContract) -> CombLogic:
+    """The fixed-point graph of `model` for inputs of the contract's formats.
+
+    Raises ModelError where a layer cannot be traced.
+    """
+    shape = (1, *contract.shape)
+    formats = [feature.format for feature in contract.features]
+    k, i, f = (
+        np.broadcast_to(np.array(column, np.int8), shape).copy()
+        for column in (
+            [fmt.signed for fmt in formats],
+            [fmt.integer - fmt.signed for fmt in formats],
+            [fmt.fraction for fmt in formats],
+        )
+    )
+    inputs = FVArray.from_kif(k, i, f, HWConfig(1, 1, -1), 0, None)
+    try:
+        flat, outputs = trace_model(model, inputs=(inputs,), framework="keras")
+        return trace(flat, outputs, keep_dead_inputs=True)
+    except (AssertionError, KeyError, TypeError, ValueError, NotImplementedError) as error:
+        raise ModelError(
+            f"model {model.name!r} cannot be traced to fixed point: {error!r}; build it of HGQ2 "
+            "layers with fixed-point quantisers (hgq.layers), and of keras reshapes and ReLU"
+        ) from error
+
+
+def keras_bytes(model: keras.Model) -> bytes:
+    """`model` as the bytes of a .keras file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        return path.read_bytes()
+
+
+def load_keras(content: bytes) -> keras.Model:
+    """The model in the bytes of a .keras file; runs no code that the file brings along.
+
+    Raises ArtifactError where Keras cannot read it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        path.write_bytes(content)
+        try:
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+        except Exception as error:
+            raise ArtifactError(f"Keras cannot read the model: {error}") from error
+
+
+def corner_inputs(contract: InputContract, events: int, seed: int) -> NDArray[np.float32]:
+    """Inputs (N, *shape) on the grid: all 0, ±LSB and ±max, then `events` of random bits."""
+    columns = []
+    random = np.random.default_rng(seed)
+    for feature in contract.features:
+        low, high = feature.format.integer_range
+        size = (events, *contract.shape[:-1])
+        corners = [0, 1, max(low, -1), high, low, max(low, -high)]
+        fixed = np.broadcast_to(
+            np.reshape(corners, (-1,) + (1,) * (len(size) - 1)), (len(corners), *size[1:])
+        )
+        integers = np.concatenate([fixed, random.integers(low, high, size, endpoint=True)])
+        columns.append(integers * feature.format.lsb)
+    return np.stack(columns, axis=-1).astype(np.float32)
+
+
+def _check_shapes(model: keras.Model, contract: InputContract, classes: tuple[str, ...]) -> None:
+    given = [tuple(tensor.shape[1:]) for tensor in model.inputs]
+    if given != [contract.shape]:
+        raise ModelError(
+            f"the model takes inputs of shapes {given}, the contract says {contract.shape}"
+        )
+    outputs = [tuple(tensor.shape[1:]) for tensor in model.outputs]
+    if outputs != [(len(classes),)]:
+        raise ModelError(
+            f"the model gives outputs of shapes {outputs} for {len(classes)} classes "
+            f"{list(classes)}; it must give one number a class"
+        )
+
+
+def _check_parity(made: QuantizedModel, model: keras.Model) -> None:
+    x = corner_inputs(made.contract, _CHECKED_EVENTS, seed=1)
+    expected = predict_exact(model, x)
+    differs = made.predict(x) != expected
+    if differs.any():
+        event, output = np.argwhere(differs)[0]
+        got = made.predict(x[event : event + 1])[0, output]
+        raise ParityError(
+            f"{int(differs.sum())} of {differs.size} outputs of the fixed-point graph differ from "
+            f"Keras, first at event {event}, output {output}: {got} instead of "
+            f"{expected[event, output]}"
+        )
+
+
+def _alir_bytes(alir: CombLogic) -> bytes:
+    record = {"model": alir, "meta": "ALIRModel", "spec_version": ALIR_SPEC_VERSION}
+    return json.dumps(record, cls=JSONEncoder, separators=(",", ":")).encode()
+
+
+def _read_members(path: Path) -> dict[str, bytes]:
+    """The members of the file, after checks of version, sizes and hashes."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            manifest_bytes = _read_member(path, archive, "manifest.json")
+            manifest = json.loads(manifest_bytes)
+            _check_version(path, manifest)
+            hashes = dict(manifest["sha256"])
+            members = {name: _read_member(path, archive, name) for name in hashes}
+    except (OSError, zipfile.BadZipFile, zlib.error, KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path}: no quantised model ({error!r}); compress again") from error
+    for name, data in members.items():
+        if hashlib.sha256(data).hexdigest() != hashes[name]:
+            raise ArtifactError(f"{path}: {name} is not what was written; compress again")
+    return {"manifest.json": manifest_bytes, **members}
+
+
+def _read_member(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
+    """One member; its size is looked at before anything is decompressed."""
+    size = archive.getinfo(name).file_size
+    if size > _LIMITS[name]:
+        raise ArtifactError(f"{path}: {name} of {size} bytes; at most {_LIMITS[name]} are read")
+    return archive.read(name)
+
+
+def _check_version(path: Path, manifest: Mapping[str, Any]) -> None:
+    found = manifest["format_version"]
+    if found not in range(1, FORMAT_VERSION + 1):
+        raise ArtifactError(
+            f"{path}: format version {found}; this triggerforge reads 1 to {FORMAT_VERSION}, "
+            "a newer one may read it"
+        )
