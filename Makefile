@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test lint types bench lock clean
+.PHONY: help setup demo test lint bench lock qkeras clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,16 @@ bench: $(READY)  ## every engine and network side by side: runs/bench/
 lock:  ## resolve pyproject.toml anew into constraints.txt
 	$(BIN)/uv pip compile pyproject.toml --group dev --python-version 3.11 --no-header --no-annotate --quiet \
 	  | sed -E 's/\+cpu$$//' > constraints.txt
+	printf 'hls4ml[qkeras]==1.3.0\npyparsing<3.3\n' \
+	  | $(BIN)/uv pip compile - --python-version 3.11 --no-header --no-annotate --quiet > constraints-qkeras.txt
+
+qkeras: $(VENV)-qkeras/.ready  ## the QKeras environment, .venv-qkeras (TensorFlow 2.14, Keras 2)
+
+# HGQ2 ships a package named qkeras, so the real one lives apart; see compression/qkeras_env/
+$(VENV)-qkeras/.ready: constraints-qkeras.txt $(READY)
+	$(BIN)/uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)-qkeras
+	$(BIN)/uv pip install --quiet --python $(VENV)-qkeras/bin/python --requirement $<
+	touch $@
 
 clean:  ## remove the environment, keep runs/
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

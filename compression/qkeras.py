@@ -1,0 +1,138 @@
+"""QKeras 0.9 training, in the environment of its own that `make qkeras` sets up.
+
+HGQ2 ships a package named `qkeras`, and QKeras needs Keras 2, so both cannot live in one
+environment. The torch model goes over as the neutral layer graph, the events as arrays; the worker
+(compression/qkeras_env/) trains, converts with its own hls4ml and leaves `model.h5`.
+"""
+
+import json
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from triggerforge.compression.folding import fold
+from triggerforge.compression.graph import Graph
+from triggerforge.compression.torch_reader import read_torch
+from triggerforge.config.compress import QKerasConfig
+from triggerforge.data.contract import InputContract
+from triggerforge.data.dataset import Splits
+from triggerforge.errors import MissingToolError, ToolFailedError
+from triggerforge.fixedpoint import FixedFormat
+from triggerforge.progress import say
+from triggerforge.runfolder import write_json
+
+WORKER = Path(__file__).parent / "qkeras_env" / "worker.py"
+_LOG_LINES = 30
+
+
+@dataclass(frozen=True)
+class QKerasResult:
+    """What the worker left."""
+
+    model_file: Path
+    logits: NDArray[np.float32]
+    """(N_test, C): QKeras' outputs for the test events"""
+    hls4ml: NDArray[np.float32]
+    """(n, C): hls4ml's C simulation of the QKeras model, for the first n test events"""
+    tools: dict[str, str]
+
+
+def train_qkeras(
+    module: nn.Module,
+    splits: Splits,
+    config: QKerasConfig,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    folder: Path,
+) -> QKerasResult:
+    """Trains the QKeras twin of `module` in `folder`; a killed call goes on from its last epoch.
+
+    Raises MissingToolError if the environment is not there, UnsupportedOperationError if torch.fx
+    or the graph fails, ToolFailedError with the end of the worker's log if the worker fails.
+    """
+    python = Path(config.python)
+    if not python.is_file():
+        raise MissingToolError(
+            f"no QKeras environment at {python}; `make qkeras` sets it up, or set compress.qkeras.python"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "done.json").is_file():
+        _write_job(module, splits, config, epochs, batch_size, seed, folder)
+        _run_worker(python, folder)
+    with np.load(folder / "outputs.npz") as outputs:
+        logits, firmware = outputs["logits"], outputs["hls4ml"]
+    tools = json.loads((folder / "done.json").read_text())["tools"]
+    return QKerasResult(folder / "model.h5", logits, firmware, tools)
+
+
+def _write_job(
+    module: nn.Module,
+    splits: Splits,
+    config: QKerasConfig,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    folder: Path,
+) -> None:
+    graph = fold(read_torch(module, splits.contract))
+    write_json(folder / "graph.json", graph_record(graph))
+    weights = {f"{a.name}/{key}": w for a in graph for key, w in a.weights.items()}
+    np.savez(folder / "weights.npz", **weights)  # type: ignore[arg-type]
+    train, validation = splits.train, splits.validation
+    np.savez(
+        folder / "data.npz",
+        x_train=train.quantized_x,
+        y_train=train.y,
+        w_train=train.weight,
+        x_validation=validation.quantized_x,
+        y_validation=validation.y,
+        x_test=splits.test.quantized_x,
+    )
+    job = {
+        "seed": seed,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": config.lr,
+        "bits": config.model_dump(include=set(_BITS)),
+        "hls_events": config.hls_events,
+        "input_type": str(port_format(splits.contract)),
+        "part": config.part,
+        "clock_ns": config.clock_ns,
+    }
+    write_json(folder / "job.json", job)
+
+
+_BITS = ("weight", "weight_integer", "activation", "activation_integer")
+
+
+def graph_record(graph: Graph) -> dict[str, Any]:
+    """The graph without its weights, as JSON holds it."""
+    layers = []
+    for layer in graph:
+        record = asdict(layer)
+        del record["weights"]
+        layers.append(record)
+    return {"layers": layers, "output": graph.output}
+
+
+def port_format(contract: InputContract) -> FixedFormat:
+    """One signed format that holds every input exactly: hls4ml has one type for a tensor."""
+    formats = [f.format for f in contract.features]
+    integer = max(f.integer + (not f.signed) for f in formats)
+    return FixedFormat(integer + max(f.fraction for f in formats), integer)
+
+
+def _run_worker(python: Path, folder: Path) -> None:
+    say(f"QKeras trains in its own environment; log in {folder / 'worker.log'}")
+    with (folder / "worker.log").open("a") as log:
+        command = [str(python), str(WORKER), str(folder)]
+        status = subprocess.run(command, stdout=log, stderr=log, check=False).returncode
+    if status:
+        tail = (folder / "worker.log").read_text(errors="replace").splitlines()[-_LOG_LINES:]
+        raise ToolFailedError(f"the QKeras worker ended with status {status}:\n" + "\n".join(tail))
