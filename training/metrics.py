@@ -1,0 +1,185 @@
+"""How well a classifier does, with statistical errors.
+
+Every class is looked at against all others together (one versus rest). The score of class c is
+z_c - log sum_{j != c} exp(z_j), the log-odds of its softmax probability, which does not run into
+the ends of floating point as the probability does.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+from scipy.stats import chi2
+from sklearn.metrics import roc_curve
+
+from triggerforge.errors import DataError
+
+SIGNAL_EFFICIENCIES = (0.3, 0.5)
+_FEW = 10.0
+_CONFIDENCE = 0.95
+Array = NDArray[np.float64]
+
+
+def classification_metrics(
+    logits: NDArray[Any], y: NDArray[Any], weight: NDArray[Any], classes: Sequence[str]
+) -> dict[str, Any]:
+    """Accuracy, AUC and background rejection with errors, as plain values for JSON.
+
+    logits (N, C), y (N,) labels, weight (N,) event weights. Gives
+    {"accuracy", "accuracy_err", "auc": {class: A}, "auc_err": {class: …},
+     "rejection": {class: {"0.3": {"value", "err", "passed"[, "lower_limit_95"]}, "0.5": …}},
+     "confusion": [[weight of true class i taken for class j]]}.
+
+    `passed` is the number of background events behind the rejection; below one the value is null,
+    below ten `lower_limit_95` is given as well. Raises DataError if shapes differ, a logit is not
+    finite, or a class has no events.
+    """
+    _require_usable(logits, y, weight, classes)
+    w = np.asarray(weight, np.float64)
+    accuracy = _accuracy(logits, y, w)
+    curves = {name: _one_versus_rest(logits, y, w, c) for c, name in enumerate(classes)}
+    return {
+        "accuracy": accuracy[0],
+        "accuracy_err": accuracy[1],
+        "auc": {name: entry["auc"] for name, entry in curves.items()},
+        "auc_err": {name: entry["auc_err"] for name, entry in curves.items()},
+        "rejection": {name: entry["rejection"] for name, entry in curves.items()},
+        "confusion": confusion(logits, y, w).tolist(),
+    }
+
+
+def summary(metrics: dict[str, Any]) -> str:
+    """One line for a log: accuracy and AUC of each class with errors."""
+    aucs = ", ".join(
+        f"{name} {value:.4f} ± {metrics['auc_err'][name]:.4f}"
+        for name, value in metrics["auc"].items()
+    )
+    return f"accuracy {metrics['accuracy']:.4f} ± {metrics['accuracy_err']:.4f}; AUC {aucs}"
+
+
+def roc(
+    logits: NDArray[Any], y: NDArray[Any], weight: NDArray[Any], cls: int
+) -> tuple[Array, Array]:
+    """Signal and background efficiencies along the ROC of class number `cls`, both rising from 0.
+
+    logits (N, C), y (N,), weight (N,).
+    """
+    fpr, tpr, _ = roc_curve(y == cls, scores(logits, cls), sample_weight=weight)
+    return np.asarray(tpr, np.float64), np.asarray(fpr, np.float64)
+
+
+def scores(logits: NDArray[Any], cls: int) -> Array:
+    """Log-odds of class number `cls` against the rest: (N, C) to (N,)."""
+    z = np.asarray(logits, np.float64)
+    odds: Array = z[:, cls] - logsumexp(np.delete(z, cls, axis=1), axis=1)
+    return odds
+
+
+def confusion(logits: NDArray[Any], y: NDArray[Any], weight: NDArray[Any]) -> Array:
+    """Summed weights (C, C): rows are true classes, columns the class with the highest logit."""
+    count = logits.shape[1]
+    cell = np.asarray(y) * count + np.argmax(logits, axis=1)
+    sums: Array = np.bincount(cell, weight, minlength=count * count).astype(np.float64)
+    return sums.reshape(count, count)
+
+
+def auc(
+    score: NDArray[Any], signal: NDArray[np.bool_], weight: NDArray[Any]
+) -> tuple[float, float]:
+    """Area under the ROC and its error, from scores (N,), truth (N,) and weights (N,).
+
+    The error is that of DeLong, DeLong and Clarke-Pearson (Biometrics 44 (1988) 837): the area is
+    the mean over signal events of the part of background below them (ties count half), and the
+    same with the two exchanged; the variances of these two means add up. With event weights, means
+    and variances are the weighted ones.
+    """
+    s, b = np.asarray(score)[signal], np.asarray(score)[~signal]
+    ws, wb = np.asarray(weight)[signal], np.asarray(weight)[~signal]
+    below, above = _part_below(s, b, wb), 1 - _part_below(b, s, ws)
+    area = float(np.average(below, weights=ws))
+    variance = _variance_of_mean(below, area, ws) + _variance_of_mean(above, area, wb)
+    return area, float(np.sqrt(variance))
+
+
+def rejection(
+    score: NDArray[Any], signal: NDArray[np.bool_], weight: NDArray[Any], efficiency: float
+) -> dict[str, Any]:
+    """1/eps_B where the signal efficiency is `efficiency`, with its binomial error.
+
+    The ROC is interpolated linearly. Weighted background counts as (sum w)^2 / sum w^2 events. The
+    limit is the classical one of Garwood (Biometrika 28 (1936) 437) at 95 %, for a Poisson count.
+    """
+    fpr, tpr, _ = roc_curve(signal, score, sample_weight=weight, drop_intermediate=False)
+    background = _effective(np.asarray(weight)[~signal])
+    eps = float(np.interp(efficiency, tpr, fpr))
+    passed = eps * background
+    entry: dict[str, Any] = {"value": None, "err": None, "passed": passed}
+    if passed >= 1:
+        entry |= {"value": 1 / eps, "err": float(np.sqrt((1 - eps) / passed)) / eps}
+    if passed < _FEW:
+        upper = float(chi2.ppf(_CONFIDENCE, 2 * (passed + 1))) / 2
+        entry["lower_limit_95"] = max(1.0, background / upper)
+    return entry
+
+
+def _one_versus_rest(logits: NDArray[Any], y: NDArray[Any], w: Array, cls: int) -> dict[str, Any]:
+    score, signal = scores(logits, cls), np.asarray(y) == cls
+    area, error = auc(score, signal, w)
+    points = {f"{e:g}": rejection(score, signal, w, e) for e in SIGNAL_EFFICIENCIES}
+    return {"auc": area, "auc_err": error, "rejection": points}
+
+
+def _accuracy(logits: NDArray[Any], y: NDArray[Any], w: Array) -> tuple[float, float]:
+    """The weighted part of right answers and its binomial error."""
+    value = float(np.average(np.argmax(logits, axis=1) == y, weights=w))
+    return value, float(np.sqrt(max(0.0, value * (1 - value)) / _effective(w)))
+
+
+def _effective(w: NDArray[Any]) -> float:
+    """The number of unweighted events with the same relative error: (sum w)^2 / sum w^2."""
+    w = np.asarray(w, np.float64)
+    return float(w.sum() ** 2 / (w**2).sum())
+
+
+def _part_below(x: NDArray[Any], others: NDArray[Any], w: NDArray[Any]) -> Array:
+    """For each x the weighted part of `others` below it; equal ones count half."""
+    order = np.argsort(others, kind="stable")
+    total = np.concatenate([[0.0], np.cumsum(np.asarray(w, np.float64)[order])])
+    ranked = others[order]
+    low, high = np.searchsorted(ranked, x, "left"), np.searchsorted(ranked, x, "right")
+    part: Array = (total[low] + total[high]) / (2 * total[-1])
+    return part
+
+
+def _variance_of_mean(values: Array, mean: float, w: NDArray[Any]) -> float:
+    """Variance of a weighted mean; for equal weights the sample variance over n."""
+    v = np.asarray(w, np.float64) / np.sum(w, dtype=np.float64)
+    spread = float((v**2 * (values - mean) ** 2).sum())
+    effective = _effective(v)
+    return spread * effective / (effective - 1) if effective > 1 else spread
+
+
+def _require_usable(
+    logits: NDArray[Any], y: NDArray[Any], weight: NDArray[Any], classes: Sequence[str]
+) -> None:
+    if logits.shape != (len(y), len(classes)) or len(weight) != len(y):
+        raise DataError(
+            f"logits of shape {logits.shape} and {len(weight)} weights for {len(y)} labels of "
+            f"{len(classes)} classes {list(classes)}; logits must be (events, classes)"
+        )
+    bad = ~np.isfinite(logits)
+    if bad.any():
+        first = np.argwhere(bad)[0]
+        raise DataError(
+            f"{int(bad.sum())} logits are NaN or infinite, the first of class "
+            f"{classes[first[1]]!r} in event {first[0]}; look at the model's inputs and weights"
+        )
+    sums = np.bincount(y, weight, minlength=len(classes))
+    missing = [c for c, s in zip(classes, sums, strict=True) if s <= 0]
+    if missing:
+        raise DataError(
+            f"no events (or no positive sum of weights) of {', '.join(missing)} among {len(y)}; "
+            "metrics need every class: use more events or leave the class out of `data.classes`"
+        )

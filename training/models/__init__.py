@@ -1,0 +1,1 @@
+"""The networks that triggerforge brings along, one file each."""
