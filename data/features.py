@@ -1,0 +1,174 @@
+"""Network inputs from chunks: a few numbers, a list of constituents, or an image."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triggerforge.config.data import InputsConfig
+from triggerforge.data.expressions import Expression
+from triggerforge.data.kinematics import VALID
+
+HIGH_LEVEL = (
+    "j_zlogz",
+    "j_c1_b0_mmdt",
+    "j_c1_b1_mmdt",
+    "j_c1_b2_mmdt",
+    "j_c2_b1_mmdt",
+    "j_c2_b2_mmdt",
+    "j_d2_b1_mmdt",
+    "j_d2_b2_mmdt",
+    "j_d2_a1_b1_mmdt",
+    "j_d2_a1_b2_mmdt",
+    "j_m2_b1_mmdt",
+    "j_m2_b2_mmdt",
+    "j_n2_b1_mmdt",
+    "j_n2_b2_mmdt",
+    "j_mass_mmdt",
+    "j_multiplicity",
+)
+"""The 16 features of the hls4ml LHC jet set (Duarte et al., arXiv 1804.06913), in OpenML's order."""
+
+CONSTITUENT = ("pt_rel", "deta", "dphi", VALID)
+PIXEL = "pixel"
+
+Columns = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Inputs of n events in physical units."""
+
+    raw: NDArray[np.float32]
+    """(n, *shape)"""
+    mask: NDArray[np.bool_] | None
+    """(n, P): where there is a constituent; None for other kinds"""
+
+
+class InputBuilder:
+    """Makes inputs of one kind; `events` and `particles` are the quantities it needs for it."""
+
+    def __init__(self, config: InputsConfig) -> None:
+        self.config = config
+        default = {"features": HIGH_LEVEL, "constituents": CONSTITUENT, "image": ()}[config.kind]
+        self.names: tuple[str, ...] = config.names or default
+        if config.kind == "image":
+            self.names = (PIXEL,)
+        elif VALID in self.names:
+            self.names = (*(n for n in self.names if n != VALID), VALID)
+        self._expressions = [] if config.kind == "image" else [Expression(n) for n in self.names]
+        symbols = frozenset().union(*(e.symbols for e in self._expressions))
+        self.events: frozenset[str] = symbols if config.kind == "features" else frozenset()
+        self.particles: frozenset[str] = frozenset()
+        if config.kind == "constituents":
+            order = {"pt"} if config.order == "pt" else set()
+            self.particles = symbols | order | {VALID}
+        elif config.kind == "image":
+            self.particles = frozenset({"pt_rel", "deta", "dphi"})
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one event's inputs."""
+        config = self.config
+        if config.kind == "features":
+            return (len(self.names),)
+        if config.kind == "constituents":
+            return (config.constituents, len(self.names))
+        return (config.pixels, config.pixels, 1)
+
+    @property
+    def order(self) -> str:
+        """The contract's word for the order along the first axis."""
+        if self.config.kind == "constituents":
+            return "pT, falling" if self.config.order == "pt" else "as in the file"
+        return "eta, then phi, rising" if self.config.kind == "image" else "as listed"
+
+    def build(
+        self, size: int, events: Columns, particles: Columns, counts: NDArray[np.int64] | None
+    ) -> Inputs:
+        """Inputs of `size` events from their columns, (n,) and (m,), and the (n,) counts."""
+        if self.config.kind == "features":
+            table = np.empty((size, len(self.names)), np.float32)
+            for i, expression in enumerate(self._expressions):
+                table[:, i] = expression.evaluate(events)
+            return Inputs(table, None)
+        assert counts is not None
+        if self.config.kind == "constituents":
+            return self._constituents(particles, counts)
+        return Inputs(self._image(particles, counts), None)
+
+    def _constituents(self, particles: Columns, counts: NDArray[np.int64]) -> Inputs:
+        places = self.config.constituents
+        event = np.repeat(np.arange(len(counts)), counts)
+        if self.config.order == "pt":
+            order = np.lexsort((-np.asarray(particles["pt"]), event))
+        else:
+            order = np.arange(len(event))
+        rank = np.arange(len(event)) - np.repeat(np.cumsum(counts) - counts, counts)
+        kept = rank < places
+        picked, at = order[kept], (event[kept], rank[kept])
+        raw = np.zeros((len(counts), places, len(self.names)), np.float32)
+        for i, expression in enumerate(self._expressions):
+            values = np.broadcast_to(expression.evaluate(particles), event.shape)
+            raw[(*at, i)] = values[picked]
+        mask = np.zeros((len(counts), places), np.bool_)
+        mask[at] = True
+        return Inputs(raw, mask)
+
+    def _image(self, particles: Columns, counts: NDArray[np.int64]) -> NDArray[np.float32]:
+        event = np.repeat(np.arange(len(counts)), counts)
+        weight = np.asarray(particles["pt_rel"], np.float64)
+        eta, phi = particles["deta"], particles["dphi"]
+        if self.config.rotate:
+            eta, phi = _rotated(eta, phi, weight, event, len(counts))
+        return jet_images(
+            eta, phi, weight, event, len(counts), self.config.pixels, self.config.half_width
+        )
+
+
+def jet_images(
+    eta: NDArray[Any],
+    phi: NDArray[Any],
+    weight: NDArray[Any],
+    event: NDArray[np.int64],
+    size: int,
+    pixels: int,
+    half_width: float,
+) -> NDArray[np.float32]:
+    """(size, pixels, pixels, 1) sums of `weight` (m,) on a grid in (eta, phi) [-half_width, +].
+
+    `eta`, `phi`, `event` are (m,): position from the jet's axis and number of the event.
+    Constituents outside the grid are left out. With weight = pT / jet pT a pixel is the part of the
+    jet's pT in it. A NaN weight or place inside an event makes its first pixel NaN.
+    """
+    with np.errstate(invalid="ignore"):
+        row = np.floor((eta + half_width) * (pixels / (2 * half_width)))
+        column = np.floor((phi + half_width) * (pixels / (2 * half_width)))
+        inside = (row >= 0) & (row < pixels) & (column >= 0) & (column < pixels)
+    lost = ~np.isfinite(eta * phi * weight)
+    inside &= ~lost
+    cell = (event[inside] * pixels + row[inside].astype(np.int64)) * pixels
+    cell += column[inside].astype(np.int64)
+    flat = np.bincount(cell, weights=weight[inside], minlength=size * pixels**2)
+    images = flat.astype(np.float32).reshape(size, pixels, pixels, 1)
+    images[event[lost], 0, 0, 0] = np.nan
+    return images
+
+
+def _rotated(
+    eta: NDArray[Any],
+    phi: NDArray[Any],
+    weight: NDArray[Any],
+    event: NDArray[np.int64],
+    size: int,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(eta, phi) turned about the jet's axis so that the principal axis of the pT lies along phi."""
+
+    def moment(values: NDArray[Any]) -> NDArray[Any]:
+        return np.bincount(event, weights=weight * values, minlength=size)
+
+    tilt = 0.5 * np.arctan2(2 * moment(eta * phi), moment(phi * phi) - moment(eta * eta))
+    cos, sin = np.cos(tilt)[event], np.sin(tilt)[event]
+    return eta * cos - phi * sin, eta * sin + phi * cos

@@ -1,0 +1,273 @@
+"""Derived quantities: what can be computed from the columns that a file happens to have.
+
+A recipe names the quantities it needs; `plan` follows recipes down to columns of the file, so that
+pt_rel works alike for files with (pt, eta, phi), (px, py, pz, E) or (pT, rapidity, phi). Event
+quantities start with `jet_`; sums run over all constituents, before any cut on their number.
+Momenta and energies in the file's unit (GeV in the known formats), angles in radian.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triggerforge.data.readers.base import Chunk, Request
+from triggerforge.errors import DataError, did_you_mean
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to make a quantity: `make` gets arrays of `needs`, in order.
+
+    `summed`: the needs are of the constituents, `make` gets their sums over each event.
+    """
+
+    needs: tuple[str, ...]
+    make: Callable[..., Array]
+    summed: bool = False
+
+
+def wrapped(angle: Array) -> Array:
+    """`angle` [rad] in [-pi, pi)."""
+    return np.asarray(np.mod(np.asarray(angle, np.float64) + np.pi, 2 * np.pi) - np.pi)
+
+
+def _pseudorapidity(px: Array, py: Array, pz: Array) -> Array:
+    return np.arcsinh(pz / np.hypot(px, py))
+
+
+def _mass(energy: Array, px: Array, py: Array, pz: Array) -> Array:
+    return np.sqrt(np.maximum(energy**2 - px**2 - py**2 - pz**2, 0))
+
+
+def _charge(pdgid: Array) -> Array:
+    """Electric charge of the particles that reach a detector, by PDG id; 0 for all others."""
+    sign = {11: -1, 13: -1, 211: 1, 321: 1, 2212: 1, 3112: -1, 3222: 1, 3312: -1, 3334: -1}
+    charge = np.zeros(len(pdgid))
+    for code, value in sign.items():
+        charge += value * ((pdgid == code).astype(int) - (pdgid == -code).astype(int))
+    return charge
+
+
+def _identity(values: Array) -> Array:
+    return values
+
+
+PARTICLE: dict[str, tuple[Recipe, ...]] = {
+    "pt": (Recipe(("px", "py"), np.hypot),),
+    "eta": (
+        Recipe(("px", "py", "pz"), _pseudorapidity),
+        Recipe(("rapidity",), _identity),  # the sets that give rapidity have massless particles
+    ),
+    "phi": (Recipe(("py", "px"), np.arctan2),),
+    "px": (Recipe(("pt", "phi"), lambda pt, phi: pt * np.cos(phi)),),
+    "py": (Recipe(("pt", "phi"), lambda pt, phi: pt * np.sin(phi)),),
+    "pz": (Recipe(("pt", "eta"), lambda pt, eta: pt * np.sinh(eta)),),
+    "energy": (
+        Recipe(("pt", "eta", "mass"), lambda pt, eta, m: np.sqrt((pt * np.cosh(eta)) ** 2 + m**2)),
+        Recipe(("pt", "eta"), lambda pt, eta: pt * np.cosh(eta)),
+    ),
+    "log_pt": (Recipe(("pt",), np.log),),
+    "log_energy": (Recipe(("energy",), np.log),),
+    "pt_rel": (Recipe(("pt", "jet_pt"), np.true_divide),),
+    "energy_rel": (Recipe(("energy", "jet_energy"), np.true_divide),),
+    "log_pt_rel": (Recipe(("pt_rel",), np.log),),
+    "log_energy_rel": (Recipe(("energy_rel",), np.log),),
+    "deta": (Recipe(("eta", "jet_eta"), np.subtract),),
+    "dphi": (Recipe(("phi", "jet_phi"), lambda phi, axis: wrapped(phi - axis)),),
+    "delta_r": (Recipe(("deta", "dphi"), np.hypot),),
+    "charge": (Recipe(("pdgid",), _charge),),
+    "is_photon": (Recipe(("pdgid",), lambda code: (np.abs(code) == 22) * 1.0),),
+    "is_electron": (Recipe(("pdgid",), lambda code: (np.abs(code) == 11) * 1.0),),
+    "is_muon": (Recipe(("pdgid",), lambda code: (np.abs(code) == 13) * 1.0),),
+    "is_charged_hadron": (
+        Recipe(
+            ("pdgid", "charge"),
+            lambda code, charge: ((charge != 0) & ~np.isin(np.abs(code), (11, 13))) * 1.0,
+        ),
+    ),
+    "is_neutral_hadron": (
+        Recipe(
+            ("pdgid", "charge"),
+            lambda code, charge: ((charge == 0) & (np.abs(code) != 22)) * 1.0,
+        ),
+    ),
+}
+"""Quantities of a constituent."""
+
+EVENT: dict[str, tuple[Recipe, ...]] = {
+    "jet_px": (Recipe(("px",), _identity, summed=True),),
+    "jet_py": (Recipe(("py",), _identity, summed=True),),
+    "jet_pz": (Recipe(("pz",), _identity, summed=True),),
+    "jet_energy": (Recipe(("energy",), _identity, summed=True),),
+    "jet_pt": (Recipe(("jet_px", "jet_py"), np.hypot),),
+    "jet_eta": (Recipe(("jet_px", "jet_py", "jet_pz"), _pseudorapidity),),
+    "jet_phi": (Recipe(("jet_py", "jet_px"), np.arctan2),),
+    "jet_mass": (Recipe(("jet_energy", "jet_px", "jet_py", "jet_pz"), _mass),),
+}
+"""Quantities of an event."""
+
+COUNT = "jet_multiplicity"
+"""constituents of the event, all of them"""
+VALID = "valid"
+"""1 where there is a constituent"""
+
+
+class Plan:
+    """Which columns of a file the wanted quantities need, and how they are made of them.
+
+    Raises DataError if a quantity is neither a column nor can be derived; the nearest names stand
+    in the message.
+    """
+
+    def __init__(
+        self,
+        event_columns: frozenset[str],
+        particle_columns: frozenset[str],
+        events: frozenset[str],
+        particles: frozenset[str],
+        where: str,
+    ) -> None:
+        self._columns = (event_columns, particle_columns)
+        self._chosen: dict[tuple[str, bool], Recipe | None] = {}
+        for name, particle in [*((n, False) for n in events), *((n, True) for n in particles)]:
+            if not self._resolve(name, particle, ()):
+                raise DataError(
+                    f"{where}: no {_kind(particle)} {name!r}; {self._hint(name, particle)}"
+                )
+        columns = [key for key, recipe in self._chosen.items() if recipe is None]
+        own = frozenset(n for n, particle in columns if particle and n != VALID)
+        if not own and particle_columns and (VALID in particles or (COUNT, False) in self._chosen):
+            own = frozenset({min(particle_columns)})  # any: its list lengths are what is needed
+        self.request = Request(
+            events=frozenset(n for n, particle in columns if not particle and n != COUNT),
+            particles=own,
+        )
+
+    def _resolve(self, name: str, particle: bool, above: tuple[tuple[str, bool], ...]) -> bool:
+        key = (name, particle)
+        if key in self._chosen:
+            return True
+        if key in above:
+            return False
+        own = self._columns[particle]
+        implied = VALID if particle else COUNT
+        if name in own or (name == implied and self._columns[True]):
+            self._chosen[key] = None
+            return True
+        for recipe in (PARTICLE if particle else EVENT).get(name, ()):
+            if all(
+                self._resolve(need, _is_particle(need, particle, recipe), (*above, key))
+                for need in recipe.needs
+            ):
+                self._chosen[key] = recipe
+                return True
+        return False
+
+    def _hint(self, name: str, particle: bool) -> str:
+        table = PARTICLE if particle else EVENT
+        trial = frozenset(self._columns[particle]) | {
+            n for n in table if self._resolve(n, particle, ())
+        }
+        return did_you_mean(name, trial)
+
+    def columns(self, chunk: Chunk) -> "Columns":
+        """The event quantities of `chunk` by name, made when they are asked for."""
+        return Columns(self._chosen, chunk)
+
+
+def _kind(particle: bool) -> str:
+    return "quantity of a constituent" if particle else "quantity of an event"
+
+
+def _is_particle(need: str, particle: bool, recipe: Recipe) -> bool:
+    if recipe.summed:
+        return True
+    return particle and not need.startswith("jet_")
+
+
+class Columns(dict[str, Array]):
+    """Event quantities (n,) of one chunk by name; derived ones are made on first use.
+
+    `particles` holds those of the constituents, (m,) each.
+    """
+
+    def __init__(self, chosen: dict[tuple[str, bool], Recipe | None], chunk: Chunk) -> None:
+        super().__init__(chunk.events)
+        self.chunk = chunk
+        self.particles = _Particles(chosen, self)
+        self._chosen = chosen
+
+    def take(self, index: NDArray[np.int64]) -> "Columns":
+        """Those of the events at `index`, which rises."""
+        chunk, particles, counts = self.chunk, self.chunk.particles, self.chunk.counts
+        if counts is not None:
+            kept = np.zeros(chunk.size, np.bool_)
+            kept[index] = True
+            inside = np.repeat(kept, counts)
+            particles = {n: v[inside] for n, v in particles.items()}
+            counts = counts[index]
+        events = {n: v[index] for n, v in chunk.events.items()}
+        return Columns(
+            self._chosen,
+            Chunk(chunk.first, events, particles, counts, size=len(index)),
+        )
+
+    def __missing__(self, name: str) -> Array:
+        if name == COUNT:
+            assert self.chunk.counts is not None
+            self[name] = self.chunk.counts
+        else:
+            self[name] = self._make(name)
+        return self[name]
+
+    def _make(self, name: str) -> Array:
+        recipe = self._chosen[(name, False)]
+        assert recipe is not None
+        values = [
+            sums(self.particles[need], self.chunk.counts) if recipe.summed else _float(self[need])
+            for need in recipe.needs
+        ]
+        with np.errstate(all="ignore"):  # NaN and inf are counted where the inputs are checked
+            return recipe.make(*values)
+
+
+class _Particles(dict[str, Array]):
+    """Quantities (m,) of the constituents; those of their event are repeated for each."""
+
+    def __init__(self, chosen: dict[tuple[str, bool], Recipe | None], events: Columns) -> None:
+        super().__init__(events.chunk.particles)
+        self._chosen, self._events = chosen, events
+
+    def __missing__(self, name: str) -> Array:
+        counts = self._events.chunk.counts
+        assert counts is not None
+        if name == VALID:
+            self[name] = np.ones(int(counts.sum()))
+            return self[name]
+        recipe = self._chosen[(name, True)]
+        assert recipe is not None
+        values = [
+            _float(self[need])
+            if _is_particle(need, True, recipe)
+            else np.repeat(_float(self._events[need]), counts)
+            for need in recipe.needs
+        ]
+        with np.errstate(all="ignore"):
+            self[name] = recipe.make(*values)
+        return self[name]
+
+
+def _float(values: Array) -> Array:
+    return np.asarray(values, np.float64)
+
+
+def sums(values: Array, counts: NDArray[np.int64] | None) -> Array:
+    """(n,) sums of the flat (m,) `values` over the constituents of each event."""
+    assert counts is not None
+    event = np.repeat(np.arange(len(counts)), counts)
+    return np.bincount(event, weights=_float(values), minlength=len(counts))

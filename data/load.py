@@ -1,0 +1,193 @@
+"""The stage `data`: from files to training, validation and test events with one input contract."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triggerforge.config.data import DataConfig
+from triggerforge.data.contract import InputContract
+from triggerforge.data.dataset import Dataset, Splits
+from triggerforge.data.features import InputBuilder
+from triggerforge.data.scaling import derive_contract
+from triggerforge.data.source import Batch, Count, EventSource, source_files
+from triggerforge.data.splits import PARTS, load_splits, save_splits, split_indices
+from triggerforge.data.spool import Spool
+from triggerforge.errors import DataError
+from triggerforge.progress import progress
+from triggerforge.result import write_record
+
+__all__ = ["load", "load_splits"]
+
+_SPOOL_FILE = ".events.partial.h5"
+
+
+def load(config: DataConfig, generated: Path | None, seed: int, folder: Path) -> Splits:
+    """Reads `config.source`, or the `generated` file, into folder/splits.h5, and writes the record.
+
+    Raises DataError if there is no source, a file cannot be used, values are NaN or infinite, no
+    event is left after the selection, or a class is missing.
+    """
+    if not config.source and generated is None:
+        raise DataError("no events: set data.source, or give a section `generate`")
+    files = source_files(config.source) if config.source else [generated or Path()]
+    with closing(Spool(folder / _SPOOL_FILE)) as spool:
+        sources, count = _read(config, files, spool)
+        classes = sources[0].classes
+        _check_left(count, classes, files)
+        indices = split_indices(spool.events, config.split, seed, config.max_events)
+        splits = _splits(config, sources[0].builder, classes, spool, indices)
+    _check_classes(splits)
+    save_splits(splits, folder)
+    write_record(folder, data=_record(files, sources[0], count, splits))
+    return splits
+
+
+@dataclass
+class _Bad:
+    """Values that are NaN or infinite, over all files."""
+
+    total: int = 0
+    first: str = ""
+
+    def look(self, source: EventSource, batch: Batch) -> None:
+        columns: dict[str, NDArray[Any]] = {"inputs": batch.inputs.raw, "weight": batch.weight}
+        columns |= batch.observables
+        for name, values in columns.items():
+            bad = ~np.isfinite(values)
+            if not bad.any():
+                continue
+            at = np.argwhere(bad)[0]
+            what = source.builder.names[at[-1]] if name == "inputs" else name
+            self.first = self.first or f"{what!r} of event {batch.place[at[0]]} in {source.path}"
+            self.total += int(bad.sum())
+
+    def check(self) -> None:
+        if self.total:
+            raise DataError(
+                f"{self.total} values of the selected events are NaN or infinite, the first is "
+                f"{self.first}; leave these events out with data.selection or mend the file"
+            )
+
+
+def _read(config: DataConfig, files: list[Path], spool: Spool) -> tuple[list[EventSource], Count]:
+    sources = [EventSource(path, config) for path in files]
+    for source in sources[1:]:
+        if source.classes != sources[0].classes or source.observables != sources[0].observables:
+            raise DataError(
+                f"{source.path} has classes {list(source.classes)} and observables "
+                f"{list(source.observables)}, {files[0]} has {list(sources[0].classes)} and "
+                f"{list(sources[0].observables)}; read them in runs of their own, or set "
+                "data.classes and data.observables"
+            )
+    count, bad = Count(), _Bad()
+    with progress("read events", len(files)) as meter:
+        for done, source in enumerate(sources):
+            for batch in source.batches(count):
+                bad.look(source, batch)
+                spool.add(batch)
+                meter(done, f"{spool.events} events")
+            meter(done + 1, f"{spool.events} events")
+    bad.check()
+    return sources, count
+
+
+def _check_left(count: Count, classes: tuple[str, ...], files: list[Path]) -> None:
+    if not sum(count.kept.values()):
+        raise DataError(
+            f"no event is left of {count.read} in {len(files)} files (the first: {files[0]}): "
+            f"{count.deselected} failed data.selection, {count.unlabelled} are of no class in "
+            f"{list(classes)}; loosen the selection or the classes"
+        )
+    absent = [name for name in classes if not count.kept[name]]
+    if absent:
+        raise DataError(
+            f"no event of class {', '.join(map(repr, absent))} among {sum(count.kept.values())} "
+            f"selected ones ({count.kept}); add files of that class, or leave it out of data.classes"
+        )
+
+
+def _check_classes(splits: Splits) -> None:
+    for name in PARTS:
+        part: Dataset = getattr(splits, name)
+        counts = np.bincount(part.y, minlength=len(splits.classes))
+        if not counts.all():
+            absent = splits.classes[int(counts.argmin())]
+            raise DataError(
+                f"the {name} part has no event of class {absent!r} among its {len(part)}; use more "
+                "events or a larger part (data.max_events, data.split)"
+            )
+
+
+def _splits(
+    config: DataConfig,
+    builder: InputBuilder,
+    classes: tuple[str, ...],
+    spool: Spool,
+    indices: tuple[NDArray[np.int64], ...],
+) -> Splits:
+    contract: InputContract | None = None
+    parts = []
+    for index in indices:
+        raw = spool.take("raw", index)
+        mask = spool.take("mask", index) if spool.has_mask else None
+        contract = contract or derive_contract(builder, raw, mask, config.precision)
+        parts.append(
+            Dataset(
+                x=normalized(contract, raw, mask),
+                y=spool.take("label", index),
+                weight=spool.take("weight", index),
+                contract=contract,
+                classes=classes,
+                mask=mask,
+                observables={n: spool.take(f"observables/{n}", index) for n in spool.observables},
+            )
+        )
+    return Splits(*parts)
+
+
+def normalized(
+    contract: InputContract, raw: NDArray[np.float32], mask: NDArray[np.bool_] | None
+) -> NDArray[np.float32]:
+    """Network inputs x (N, *shape) from physical values, padding in the place of missing particles.
+
+    Computed in place of `raw`, in pieces: the arrays of a whole data set are not held twice.
+    """
+    padding = np.array([f.padding for f in contract.features], np.float32)
+    for first in range(0, len(raw), 10_000):
+        piece = slice(first, first + 10_000)
+        raw[piece] = contract.normalize(raw[piece])
+        if mask is not None:
+            raw[piece][~mask[piece]] = padding
+    return raw
+
+
+def _record(files: list[Path], source: EventSource, count: Count, splits: Splits) -> dict[str, Any]:
+    parts: dict[str, Dataset] = {name: getattr(splits, name) for name in PARTS}
+    return {
+        "source": [str(f) for f in files],
+        "format": source.reader.format,
+        "events": {name: len(part) for name, part in parts.items()},
+        "classes": list(splits.classes),
+        "per_class": {
+            name: dict(
+                zip(
+                    splits.classes,
+                    np.bincount(part.y, minlength=len(splits.classes)).tolist(),
+                    strict=True,
+                )
+            )
+            for name, part in parts.items()
+        },
+        "read": count.read,
+        "selected": sum(count.kept.values()),
+        "selection_efficiency": 1 - count.deselected / count.read,
+        "inputs": {
+            "kind": source.builder.config.kind,
+            "shape": list(splits.contract.shape),
+            "formats": {f.name: str(f.format) for f in splits.contract.features},
+        },
+    }

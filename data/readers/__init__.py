@@ -1,0 +1,1 @@
+"""Readers: one file for each format of events; all yield the same chunks."""

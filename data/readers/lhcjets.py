@@ -1,0 +1,111 @@
+"""The hls4ml LHC jet set with 150 particles (Pierini, Duarte, Tran, Freytsis; Zenodo 3602260).
+
+`jetConstituentList` (N, 150, 16) with `particleFeatureNames` (j1_px, …; zero rows where there is no
+particle) and `jets` (N, 59) with `jetFeatureNames`, which end in the flags j_g, j_q, j_w, j_z, j_t,
+j_undef. The images in the file are not read.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+from numpy.typing import NDArray
+
+from triggerforge.config.data import DataConfig
+from triggerforge.data.readers.base import (
+    READERS,
+    Chunk,
+    Reader,
+    Request,
+    from_one_hot,
+    missing,
+    reading,
+)
+from triggerforge.data.readers.hdf5 import dataset, rows
+from triggerforge.errors import DataError
+
+LHC_CLASSES = ("g", "q", "w", "z", "t")
+_PARTICLE_ALIASES = {"energy": "e", "deta": "etarel", "dphi": "phirel", "pt_rel": "ptrel"}
+_EVENT_ALIASES = {"jet_pt": "j_pt", "jet_eta": "j_eta", "jet_mass": "j_mass"}
+
+
+def _names(file: h5py.File, path: Path, name: str) -> list[str]:
+    return [
+        n.decode() if isinstance(n, bytes) else str(n) for n in dataset(file, path, name)[:10000]
+    ]
+
+
+class LhcJetsReader:
+    """Reads one file of the set; see the module's docstring for its layout."""
+
+    format = "lhcjets"
+    classes: tuple[str, ...] = LHC_CLASSES
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with reading(path, "hls4ml LHC jets HDF5"), h5py.File(path) as file:
+            jets = dataset(file, path, "jets")
+            particles = dataset(file, path, "jetConstituentList")
+            jet_names = _names(file, path, "jetFeatureNames")
+            particle_names = [n.removeprefix("j1_") for n in self._particle_names(file)]
+            if jets.ndim != 2 or particles.ndim != 3 or len(jets) != len(particles):
+                raise DataError(f"{path}: jets {jets.shape} and constituents {particles.shape}")
+            if jets.shape[1] != len(jet_names) or particles.shape[2] != len(particle_names):
+                raise DataError(
+                    f"{path}: {len(jet_names)} and {len(particle_names)} names for jets of "
+                    f"{jets.shape[1]} and constituents of {particles.shape[2]} columns"
+                )
+            self.entries = int(jets.shape[0])
+        self._events = _columns(jet_names, _EVENT_ALIASES)
+        self._particles = _columns(particle_names, _PARTICLE_ALIASES)
+        self.event_columns = frozenset(self._events)
+        self.particle_columns = frozenset(self._particles)
+        for name in [f"j_{c}" for c in LHC_CLASSES]:
+            if name not in self._events:
+                raise missing(path, "jet feature", name, self.event_columns)
+        if "e" not in self._particles:
+            raise missing(path, "particle feature", "j1_e", self.particle_columns)
+
+    def _particle_names(self, file: h5py.File) -> list[str]:
+        return _names(file, self.path, "particleFeatureNames")
+
+    def chunks(self, request: Request, size: int) -> Iterator[Chunk]:
+        """See Reader."""
+        with reading(self.path, "hls4ml LHC jets HDF5"), h5py.File(self.path) as file:
+            jets = rows(dataset(file, self.path, "jets"), self.path, size)
+            if not request.particles:
+                for first, table in jets:
+                    yield self._chunk(first, table, None, request)
+                return
+            lists = rows(dataset(file, self.path, "jetConstituentList"), self.path, size)
+            for (first, table), (_, constituents) in zip(jets, lists, strict=True):
+                yield self._chunk(first, table, constituents, request)
+
+    def _chunk(
+        self, first: int, table: NDArray[Any], lists: NDArray[Any] | None, request: Request
+    ) -> Chunk:
+        there = None if lists is None else lists[:, :, self._particles["e"]] > 0
+        return Chunk(
+            first=first,
+            events={n: table[:, self._events[n]] for n in request.events},
+            particles={}
+            if lists is None
+            else {n: lists[:, :, self._particles[n]][there] for n in request.particles},
+            counts=None if there is None else there.sum(axis=1),
+            label=from_one_hot(table[:, [self._events[f"j_{c}"] for c in LHC_CLASSES]]),
+            size=len(table),
+        )
+
+
+def _columns(names: list[str], aliases: dict[str, str]) -> dict[str, int]:
+    """Name -> column, with the names that this project uses for some of them beside."""
+    columns = {name: i for i, name in enumerate(names)}
+    extra = {a: columns[name] for a, name in aliases.items() if name in columns}
+    return extra | columns
+
+
+@READERS.register("lhcjets")
+def open_lhcjets(path: Path, config: DataConfig) -> Reader:
+    """A reader of the LHC jet set with 150 particles."""
+    return LhcJetsReader(path)

@@ -1,0 +1,155 @@
+"""The 16-feature form of the hls4ml LHC jet set: OpenML 42468 `hls4ml_lhc_jets_hlf`.
+
+An .arff or .parquet file with the columns zlogz, c1_b0_mmdt, …, mass_mmdt, multiplicity and the
+nominal column `class` in {g, q, t, w, z}. Columns are found with and without a leading "j_".
+"""
+
+import csv
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from triggerforge.config.data import DataConfig
+from triggerforge.data.readers.base import (
+    READERS,
+    Chunk,
+    Reader,
+    Request,
+    check_chunk,
+    missing,
+    reading,
+)
+from triggerforge.data.readers.lhcjets import LHC_CLASSES
+from triggerforge.errors import DataError, did_you_mean
+
+_MAX_LINE = 1 << 20
+_MAX_COLUMNS = 10_000
+
+
+class _Arff:
+    """Attribute-relation file: a header of @ATTRIBUTE lines, then comma-separated rows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with path.open(encoding="utf-8") as file:
+            self.names = self._header(file)
+        self.entries = -1
+
+    def _header(self, file: IO[str]) -> list[str]:
+        names: list[str] = []
+        for _ in range(_MAX_COLUMNS):
+            line = file.readline(_MAX_LINE).strip()
+            if line[:5].upper() == "@DATA":
+                return names
+            if line[:10].upper() == "@ATTRIBUTE":
+                fields = next(csv.reader([line[10:].strip()], delimiter=" ", quotechar="'"))
+                names.append(fields[0].strip('"'))
+        raise DataError(f"{self._path}: no @DATA line; it is no ARFF file")
+
+    def chunks(self, names: list[str], size: int) -> Iterator[dict[str, NDArray[Any]]]:
+        index = {name: self.names.index(name) for name in names}
+        with self._path.open(encoding="utf-8") as file:
+            self._header(file)
+            rows: list[list[str]] = []
+            number = 0
+            for row in csv.reader(file, quotechar="'", skipinitialspace=True):
+                if not row or row[0].startswith("%"):
+                    continue
+                if len(row) != len(self.names):
+                    raise DataError(
+                        f"{self._path}: data row {number} has {len(row)} fields, "
+                        f"{len(self.names)} are due; the file may be truncated"
+                    )
+                rows.append(row)
+                number += 1
+                if len(rows) == size:
+                    yield self._columns(rows, index)
+                    rows = []
+            if rows:
+                yield self._columns(rows, index)
+
+    def _columns(self, rows: list[list[str]], index: dict[str, int]) -> dict[str, NDArray[Any]]:
+        columns: dict[str, NDArray[Any]] = {}
+        for name, i in index.items():
+            texts = np.array([row[i] for row in rows])
+            missing_value = texts == "?"
+            columns[name] = (
+                texts if name == "class" else np.where(missing_value, "nan", texts).astype(float)
+            )
+        return columns
+
+
+class _Parquet:
+    """A parquet file, batch by batch."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with closing(pq.ParquetFile(path)) as file:
+            self.names = [str(n) for n in file.schema_arrow.names]
+            self.entries = int(file.metadata.num_rows)
+            groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+            for group in groups:
+                check_chunk(path, group.total_byte_size, 1)
+
+    def chunks(self, names: list[str], size: int) -> Iterator[dict[str, NDArray[Any]]]:
+        with closing(pq.ParquetFile(self._path)) as file:
+            for batch in file.iter_batches(size, columns=names):
+                yield {n: batch.column(n).to_numpy(zero_copy_only=False) for n in names}
+
+
+class LhcJets16Reader:
+    """Reads one file of the set; see the module's docstring for its layout."""
+
+    format = "lhcjets16"
+    classes: tuple[str, ...] = LHC_CLASSES
+    particle_columns: frozenset[str] = frozenset()
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with reading(path, "the 16-feature LHC jet set"):
+            self._table = _Parquet(path) if path.suffix == ".parquet" else _Arff(path)
+        if "class" not in self._table.names:
+            raise missing(path, "column", "class", frozenset(self._table.names))
+        self.entries = self._table.entries
+        plain = [n for n in self._table.names if n != "class"]
+        self._names = {"j_" + n.removeprefix("j_"): n for n in plain} | {n: n for n in plain}
+        self.event_columns = frozenset(self._names)
+
+    def chunks(self, request: Request, size: int) -> Iterator[Chunk]:
+        """See Reader."""
+        needed = sorted({self._names[n] for n in request.events} | {"class"})
+        first = 0
+        with reading(self.path, "the 16-feature LHC jet set"):
+            for columns in self._table.chunks(needed, size):
+                count = len(columns["class"])
+                yield Chunk(
+                    first=first,
+                    events={n: columns[self._names[n]] for n in request.events},
+                    label=self._labels(columns["class"], first),
+                    size=count,
+                )
+                first += count
+
+    def _labels(self, names: NDArray[Any], first: int) -> NDArray[np.int64]:
+        label = np.full(len(names), -1, np.int64)
+        texts = np.array([n.decode() if isinstance(n, bytes) else str(n) for n in names])
+        for i, name in enumerate(LHC_CLASSES):
+            label[texts == name] = i
+        if (label < 0).any():
+            at = int((label < 0).argmax())
+            raise DataError(
+                f"{self.path}: {int((label < 0).sum())} labels are no class, the first is "
+                f"{texts[at]!r} in entry {first + at}; {did_you_mean(texts[at], LHC_CLASSES)}"
+            )
+        return label
+
+
+@READERS.register("lhcjets16")
+def open_lhcjets16(path: Path, config: DataConfig) -> Reader:
+    """A reader of the 16-feature LHC jet set."""
+    return LhcJets16Reader(path)

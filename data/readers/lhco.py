@@ -1,0 +1,66 @@
+"""LHC Olympics 2020 R&D set (Kasieczka, Nachman, Shih; Zenodo 4536377).
+
+One pandas frame `df` of 2101 columns: pT [GeV], eta, phi of up to 700 hadrons of the event, zero
+where there is none, then the label (1: signal, 0: background).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from triggerforge.config.data import DataConfig
+from triggerforge.data.readers.base import READERS, Chunk, Reader, Request, from_numbers, reading
+from triggerforge.data.readers.hdf5 import PandasTable
+from triggerforge.errors import DataError
+
+_QUANTITIES = ("pt", "eta", "phi")
+
+
+class LhcoReader:
+    """Reads one file of the set; see the module's docstring for its layout."""
+
+    format = "lhco"
+    classes: tuple[str, ...] = ("background", "signal")
+    event_columns: frozenset[str] = frozenset()
+    particle_columns = frozenset(_QUANTITIES)
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with reading(path, "LHC Olympics HDF5"), h5py.File(path) as file:
+            table = PandasTable(file, path)
+            self.entries = table.entries
+            width = len(table.columns)
+            if width < 4 or width % 3 != 1 or not table.columns >= {str(i) for i in range(width)}:
+                raise DataError(
+                    f"{path}: a frame of {width} columns; 3 for each particle and 1 label, numbered "
+                    "from 0, are due (2101 in the R&D set)"
+                )
+            self._width = width
+
+    def chunks(self, request: Request, size: int) -> Iterator[Chunk]:
+        """See Reader."""
+        with reading(self.path, "LHC Olympics HDF5"), h5py.File(self.path) as file:
+            for first, columns in PandasTable(file, self.path).chunks(size):
+                stacked = {
+                    name: np.stack([columns[str(i)] for i in range(k, self._width - 1, 3)], axis=1)
+                    for k, name in enumerate(_QUANTITIES)
+                    if name in request.particles | {"pt"}
+                }
+                there = stacked["pt"] > 0
+                label = columns[str(self._width - 1)]
+                yield Chunk(
+                    first=first,
+                    events={},
+                    particles={n: stacked[n][there] for n in request.particles},
+                    counts=there.sum(axis=1),
+                    label=from_numbers(self.path, label, len(self.classes), first),
+                    size=len(label),
+                )
+
+
+@READERS.register("lhco")
+def open_lhco(path: Path, config: DataConfig) -> Reader:
+    """A reader of the LHC Olympics set."""
+    return LhcoReader(path)

@@ -1,0 +1,93 @@
+"""From a path to its reader: the format is given, or found by looking into the file."""
+
+from pathlib import Path
+
+import h5py
+import uproot
+
+from triggerforge.config.data import DataConfig
+from triggerforge.data.readers import (
+    energyflow,
+    generator,
+    jetclass,
+    lhcjets,
+    lhcjets16,
+    lhco,
+    nanoaod,
+    pfnano,
+    root,
+    toptag,
+)
+from triggerforge.data.readers.base import READERS, Reader, check_file, reading
+from triggerforge.errors import DataError
+
+FORMATS = (generator, nanoaod, pfnano, jetclass, root, toptag, lhcjets, lhcjets16, energyflow, lhco)
+"""The modules that register a format, one each."""
+
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_BY_NAME = {
+    ".arff": "lhcjets16",
+    ".parquet": "lhcjets16",
+    ".npz": "energyflow",
+    ".npy": "energyflow",
+}
+
+
+def open_reader(path: Path, config: DataConfig) -> Reader:
+    """The reader of `path`, in the format of the configuration.
+
+    Raises DataError if the file is missing, empty, damaged, or of another format.
+    """
+    check_file(path)
+    name = sniff(path, config) if config.format == "auto" else config.format
+    reader = READERS[name](path, config)
+    if reader.entries == 0:
+        raise DataError(f"{path} has no entries; it holds the structure of a data set only")
+    return reader
+
+
+def sniff(path: Path, config: DataConfig) -> str:
+    """The format of a file, by its first bytes, then by the names in it; raises DataError."""
+    with path.open("rb") as file:
+        magic = file.read(8)
+    if magic[:4] == b"root":
+        return _sniff_root(path, config)
+    if magic == _HDF5_MAGIC:
+        return _sniff_hdf5(path)
+    if path.suffix in _BY_NAME:
+        return _BY_NAME[path.suffix]
+    raise DataError(
+        f"{path}: begins with {magic!r}, neither ROOT nor HDF5, and {path.suffix!r} is none of "
+        f"{', '.join(_BY_NAME)}; set data.format to one of {', '.join(READERS)}"
+    )
+
+
+def _sniff_root(path: Path, config: DataConfig) -> str:
+    with reading(path, root.LAYOUT), uproot.open(path) as file:
+        tree = root.find_tree(file, path, config.mapping.tree or _known_tree(file))
+        branches = {str(name) for name in tree.keys(recursive=False)}
+    if "PFCands_pt" in branches:
+        return "pfnano"
+    if "nJet" in branches or "Jet_pt" in branches:
+        return "nanoaod"
+    if {"part_px", "label_QCD"} <= branches:
+        return "jetclass"
+    return "generator" if generator.MARK in branches else "root"
+
+
+def _known_tree(file: uproot.ReadOnlyDirectory) -> str | None:
+    return next((name for name in ("Events", generator.TREE, "tree") if name in file), None)
+
+
+def _sniff_hdf5(path: Path) -> str:
+    with reading(path, "HDF5"), h5py.File(path) as file:
+        names = set(file)
+        frames = [k for k in file if "pandas_type" in file[k].attrs]
+        if "jetConstituentList" in names:
+            return "lhcjets"
+        if frames:
+            return "toptag" if file[frames[0]].attrs["pandas_type"] == b"frame_table" else "lhco"
+    raise DataError(
+        f"{path}: an HDF5 file with {', '.join(sorted(names)[:8])}; no known layout. Formats: "
+        + ", ".join(READERS)
+    )

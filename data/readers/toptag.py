@@ -1,0 +1,76 @@
+"""The Top Tagging reference set (Kasieczka, Plehn, Thompson, Russell; Zenodo 2603256).
+
+One pandas table `table` in "table" layout: E_i, PX_i, PY_i, PZ_i [GeV] for i = 0..199, leading in
+pT first and zero where there is no constituent, then truthE, truthPX, truthPY, truthPZ, ttv and
+is_signal_new (1: top, 0: QCD).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from triggerforge.config.data import DataConfig
+from triggerforge.data.readers.base import (
+    READERS,
+    Chunk,
+    Reader,
+    Request,
+    from_numbers,
+    missing,
+    reading,
+)
+from triggerforge.data.readers.hdf5 import PandasTable
+
+_MOMENTA = {"energy": "E", "px": "PX", "py": "PY", "pz": "PZ"}
+
+
+class TopTagReader:
+    """Reads one file of the set; see the module's docstring for its layout."""
+
+    format = "toptag"
+    classes: tuple[str, ...] = ("qcd", "top")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with reading(path, "Top Tagging HDF5"), h5py.File(path) as file:
+            table = PandasTable(file, path)
+            self.entries = table.entries
+            for name in ("is_signal_new", "E_0", "PX_0", "PY_0", "PZ_0"):
+                if name not in table.columns:
+                    raise missing(path, "column", name, table.columns)
+            known = table.columns
+        slots = 0
+        while all(f"{column}_{slots}" in known for column in _MOMENTA.values()):
+            slots += 1
+        self._slots = slots
+        constituents = {f"{c}_{i}" for c in _MOMENTA.values() for i in range(slots)}
+        self.event_columns = known - constituents
+        self.particle_columns = frozenset(_MOMENTA)
+
+    def chunks(self, request: Request, size: int) -> Iterator[Chunk]:
+        """See Reader."""
+        with reading(self.path, "Top Tagging HDF5"), h5py.File(self.path) as file:
+            for first, columns in PandasTable(file, self.path).chunks(size):
+                stacked = {
+                    name: np.stack([columns[f"{c}_{i}"] for i in range(self._slots)], axis=1)
+                    for name, c in _MOMENTA.items()
+                    if name in request.particles | {"energy"}
+                }
+                there = stacked["energy"] > 0
+                signal = columns["is_signal_new"]
+                yield Chunk(
+                    first=first,
+                    events={n: columns[n] for n in request.events},
+                    particles={n: stacked[n][there] for n in request.particles},
+                    counts=there.sum(axis=1),
+                    label=from_numbers(self.path, signal, len(self.classes), first),
+                    size=len(signal),
+                )
+
+
+@READERS.register("toptag")
+def open_toptag(path: Path, config: DataConfig) -> Reader:
+    """A reader of the Top Tagging reference set."""
+    return TopTagReader(path)

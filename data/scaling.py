@@ -1,0 +1,114 @@
+"""The input contract from training events: offset, power-of-two shift and format of each input.
+
+x = (raw - offset) * 2^-shift has a spread of about one; offset lies on the grid of the raw value
+(an integer multiple of its LSB), so that hardware subtracts an integer and moves the binary point.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triggerforge.config.data import PrecisionConfig
+from triggerforge.data.contract import InputContract, InputFeature
+from triggerforge.data.features import PIXEL, InputBuilder
+from triggerforge.data.kinematics import VALID
+from triggerforge.errors import DataError, did_you_mean
+from triggerforge.fixedpoint import FixedFormat, Overflow, Rounding
+
+_UNITS = {
+    "rad": ("dphi", "phi", "jet_phi"),
+    "GeV": (
+        *("pt", "px", "py", "pz", "energy", "mass"),
+        *("jet_pt", "jet_px", "jet_py", "jet_pz", "jet_energy", "jet_mass", "j_mass_mmdt"),
+    ),
+}
+_SMALL = 1
+"""integers up to this magnitude are flags or charges: they keep their value"""
+
+
+def derive_contract(
+    builder: InputBuilder,
+    raw: NDArray[np.float32],
+    mask: NDArray[np.bool_] | None,
+    config: PrecisionConfig,
+) -> InputContract:
+    """The contract for inputs like `raw` (N, *shape) of the training events; finite values only.
+
+    `mask` (N, P) leaves missing particles out of the ranges; empty pixels are left out too.
+    Raises DataError if `config.formats` names an input that is not there.
+    """
+    for name in config.formats:
+        if name not in builder.names:
+            raise DataError(
+                f"data.precision.formats: no input {name!r}; {did_you_mean(name, builder.names)}"
+            )
+    center = builder.config.kind == "features" if config.center is None else config.center
+    features = []
+    for i, name in enumerate(builder.names):
+        values = raw[..., i]
+        if mask is not None:
+            values = values[mask]
+        elif name == PIXEL:
+            values = values[values != 0]
+        features.append(_feature(name, values, config, center))
+    return InputContract(tuple(features), builder.shape, builder.order)
+
+
+def _unit(name: str) -> str:
+    return next((unit for unit, names in _UNITS.items() if name in names), "1")
+
+
+def _feature(
+    name: str, values: NDArray[Any], config: PrecisionConfig, center: bool
+) -> InputFeature:
+    unit = _unit(name)
+    if name in config.formats:
+        return InputFeature(name, unit, 0.0, 0, FixedFormat.parse(config.formats[name]))
+    if name == VALID or not len(values):
+        return InputFeature(name, unit, 0.0, 0, _exact(0, 1))
+    low, high = float(values.min()), float(values.max())
+    if max(abs(low), abs(high)) <= _SMALL and np.array_equal(values, np.floor(values)):
+        return InputFeature(name, unit, 0.0, 0, _exact(int(low), int(high)))
+    return _scaled(name, unit, values.astype(np.float64), config, center)
+
+
+def _exact(low: int, high: int) -> FixedFormat:
+    """The narrowest format that holds the integers low..high, |low|, |high| <= 1."""
+    signed = low < 0
+    width = 2 if signed else 1
+    return FixedFormat(width, width, signed, Rounding.RND, Overflow.SAT)
+
+
+def _scaled(
+    name: str, unit: str, values: NDArray[np.float64], config: PrecisionConfig, center: bool
+) -> InputFeature:
+    tail = 50 * (1 - config.coverage)
+    low, high = (float(q) for q in np.percentile(values, [tail, 100 - tail]))
+    core = np.clip(values, low, high)  # a single wild value must not set the scale
+    offset = float(core.mean()) if center else 0.0
+    spread = float(core.std()) if center else float(np.sqrt(np.mean(core**2)))
+    shift = round(math.log2(spread)) if spread > 0 else _magnitude(low - offset, high - offset)
+    fmt = covering(
+        math.ldexp(low - offset, -shift), math.ldexp(high - offset, -shift), config.width
+    )
+    grid = math.ldexp(fmt.lsb, shift)
+    return InputFeature(name, unit, round(offset / grid) * grid, shift, fmt)
+
+
+def _magnitude(low: float, high: float) -> int:
+    """Power of two next above both; 0 for values that are all zero."""
+    largest = max(abs(low), abs(high))
+    return math.ceil(math.log2(largest)) if largest > 0 else 0
+
+
+def covering(low: float, high: float, width: int) -> FixedFormat:
+    """The finest format of `width` bits, RND and SAT, whose range holds low..high."""
+    signed = low < 0
+    for integer in range(-30, 64):
+        fmt = FixedFormat(width, integer, signed, Rounding.RND, Overflow.SAT)
+        smallest, largest = fmt.range
+        if smallest <= low + fmt.lsb / 2 and high - fmt.lsb / 2 <= largest:
+            return fmt
+    raise DataError(f"values {low:g}..{high:g} span too many powers of two for {width} bits")

@@ -1,0 +1,217 @@
+"""Events from files, chunk by chunk: read, selected, labelled, as network inputs."""
+
+import glob
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triggerforge.config.data import DataConfig
+from triggerforge.data.expressions import Expression
+from triggerforge.data.features import InputBuilder, Inputs
+from triggerforge.data.kinematics import Columns, Plan
+from triggerforge.data.readers.base import Chunk, Reader, from_numbers
+from triggerforge.data.readers.opening import open_reader
+from triggerforge.errors import DataError, did_you_mean
+
+OBSERVABLES = ("jet_pt", "jet_eta", "jet_mass")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The selected events of a chunk; n of them."""
+
+    inputs: Inputs
+    label: NDArray[np.int64]
+    """(n,): index into the classes"""
+    weight: NDArray[np.float32]
+    """(n,)"""
+    observables: dict[str, NDArray[np.float32]]
+    """(n,) each"""
+    place: NDArray[np.int64]
+    """(n,): number of the event in the file"""
+
+
+@dataclass
+class Count:
+    """How many events came through."""
+
+    read: int = 0
+    unlabelled: int = 0
+    """of no class, or of one that data.classes leaves out"""
+    deselected: int = 0
+    kept: dict[str, int] = field(default_factory=dict)
+    """class -> events"""
+
+
+def source_files(patterns: tuple[str, ...]) -> list[Path]:
+    """The files of `data.source`, sorted within each pattern; raises DataError if one has none."""
+    files: list[Path] = []
+    for pattern in patterns:
+        found = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else [pattern]
+        if not found:
+            raise DataError(f"data.source: no file matches {pattern!r} in {Path.cwd()}")
+        files += [Path(name) for name in found]
+    return files
+
+
+class EventSource:
+    """One file, read as the configuration says.
+
+    Raises DataError if the file cannot be read so; see the readers.
+    """
+
+    def __init__(self, path: Path, config: DataConfig) -> None:
+        self.path = path
+        self.config = config
+        self.reader: Reader = open_reader(path, config)
+        self.builder = InputBuilder(config.inputs)
+        self._selection = Expression(config.selection) if config.selection else None
+        self._weights = Expression(config.weights) if config.weights else None
+        self.classes = self._choose_classes()
+        self._labels = self._label_expressions()
+        self.observables = self._choose_observables()
+
+    def _choose_classes(self) -> tuple[str, ...]:
+        config, reader = self.config, self.reader
+        if isinstance(config.label, dict):
+            return config.classes or tuple(config.label)
+        if config.label is not None:
+            if not config.classes:
+                raise DataError("data.label is one expression: name its classes in data.classes")
+            return config.classes
+        if not reader.classes:
+            raise DataError(
+                f"{self.path}: the format {reader.format!r} has no label of its own; set data.label"
+            )
+        for name in config.classes:
+            if name not in reader.classes:
+                hint = did_you_mean(name, reader.classes)
+                raise DataError(f"data.classes: {reader.format} has no class {name!r}; {hint}")
+        return config.classes or reader.classes
+
+    def _label_expressions(self) -> list[Expression]:
+        label = self.config.label
+        if label is None:
+            return []
+        if isinstance(label, str):
+            return [Expression(label)]
+        return [Expression(label[name]) for name in self.classes]
+
+    def _choose_observables(self) -> tuple[str, ...]:
+        if self.config.observables is not None:
+            return self.config.observables
+        return tuple(n for n in OBSERVABLES if self._offers(n))
+
+    def _offers(self, name: str) -> bool:
+        reader = self.reader
+        try:
+            Plan(
+                reader.event_columns,
+                reader.particle_columns,
+                frozenset({name}),
+                frozenset(),
+                str(self.path),
+            )
+        except DataError:
+            return False
+        return name in reader.event_columns or bool(self.builder.particles)
+
+    def _plan(self, with_truth: bool) -> Plan:
+        events = set(self.builder.events)
+        if with_truth:
+            events |= {*self.observables}
+            for expression in (self._selection, self._weights, *self._labels):
+                events |= expression.symbols if expression else frozenset()
+        return Plan(
+            self.reader.event_columns,
+            self.reader.particle_columns,
+            frozenset(events),
+            self.builder.particles,
+            str(self.path),
+        )
+
+    def inputs(self) -> Iterator[tuple[Chunk, Inputs]]:
+        """Inputs of all events in the file's order: no selection, no label is asked for."""
+        plan = self._plan(with_truth=False)
+        for chunk in self.reader.chunks(plan.request, self.config.chunk):
+            yield chunk, self._build(chunk, plan.columns(chunk))
+
+    def batches(self, count: Count) -> Iterator[Batch]:
+        """The selected and labelled events, chunk by chunk; `count` is kept up to date."""
+        plan = self._plan(with_truth=True)
+        seen = 0
+        for chunk in self.reader.chunks(plan.request, self.config.chunk):
+            columns = plan.columns(chunk)
+            label = self._label(chunk, columns, seen)
+            keep = self._keep(chunk, columns)
+            count.read += chunk.size
+            count.deselected += int((~keep).sum())
+            count.unlabelled += int((keep & (label < 0)).sum())
+            chosen = np.flatnonzero(keep & (label >= 0))
+            for i, name in enumerate(self.classes):
+                count.kept[name] = count.kept.get(name, 0) + int((label[chosen] == i).sum())
+            if len(chosen):
+                yield self._batch(chunk, columns, label, chosen, seen)
+            seen += chunk.size
+
+    def _batch(
+        self,
+        chunk: Chunk,
+        columns: Columns,
+        label: NDArray[np.int64],
+        chosen: NDArray[np.int64],
+        seen: int,
+    ) -> Batch:
+        columns = columns.take(chosen)
+        inputs = self._build(columns.chunk, columns)
+        weight = np.ones(len(chosen), np.float32)
+        if self._weights:
+            weight[:] = self._weights.evaluate(columns)
+        return Batch(
+            inputs=inputs,
+            label=label[chosen],
+            weight=weight,
+            observables={n: np.asarray(columns[n], np.float32) for n in self.observables},
+            place=seen + chosen,
+        )
+
+    def _build(self, chunk: Chunk, columns: Columns) -> Inputs:
+        return self.builder.build(chunk.size, columns, columns.particles, chunk.counts)
+
+    def _keep(self, chunk: Chunk, columns: Columns) -> NDArray[np.bool_]:
+        if self._selection is None:
+            return np.ones(chunk.size, np.bool_)
+        value = np.asarray(self._selection.evaluate(columns))
+        if value.dtype.kind not in "bui":
+            raise DataError(
+                f"data.selection {self._selection.text!r} gives {value.dtype}, not true or false"
+            )
+        return np.broadcast_to(value != 0, (chunk.size,))
+
+    def _label(self, chunk: Chunk, columns: Columns, seen: int) -> NDArray[np.int64]:
+        """(n,) index into the classes, -1 for none."""
+        if not self._labels:
+            assert chunk.label is not None
+            chosen = {self.reader.classes.index(n): i for i, n in enumerate(self.classes)}
+            table = [chosen.get(i, -1) for i in range(len(self.reader.classes))]
+            return np.array([*table, -1])[chunk.label]  # -1 picks the last
+        values = [
+            np.broadcast_to(np.asarray(e.evaluate(columns)), (chunk.size,)) for e in self._labels
+        ]
+        if isinstance(self.config.label, str):
+            return from_numbers(self.path, values[0], len(self.classes), seen)
+        return self._conditions(np.stack(values, axis=1) != 0, seen)
+
+    def _conditions(self, flags: NDArray[np.bool_], seen: int) -> NDArray[np.int64]:
+        several = flags.sum(axis=1) > 1
+        if several.any():
+            at = int(several.argmax())
+            both = [self.classes[i] for i in np.flatnonzero(flags[at])]
+            raise DataError(
+                f"{self.path}: {int(several.sum())} events are of several classes by data.label, "
+                f"the first is event {seen + at}: {both}; make the conditions exclude each other"
+            )
+        return np.where(flags.any(axis=1), flags.argmax(axis=1), -1)

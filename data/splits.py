@@ -1,0 +1,94 @@
+"""The parts of a data set: drawn under a seed, saved as one HDF5 file."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from triggerforge.data.contract import InputContract
+from triggerforge.data.dataset import Dataset, Splits
+from triggerforge.errors import ArtifactError, TriggerForgeError
+
+SPLITS_FILE = "splits.h5"
+PARTS = ("train", "validation", "test")
+_VERSION = 1
+
+
+def split_indices(
+    events: int, parts: tuple[float, float, float], seed: int, limit: int | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Disjoint random indices into `events` events for training, validation and test.
+
+    The same seed gives the same ones. `limit`: so many events in all. Rounded so that each event
+    lands in one part.
+    """
+    order = np.random.default_rng(seed).permutation(events)[:limit]
+    first = round(len(order) * parts[0])
+    second = round(len(order) * (parts[0] + parts[1]))
+    return order[:first], order[first:second], order[second:]
+
+
+def save_splits(splits: Splits, folder: Path) -> Path:
+    """Writes folder/splits.h5 whole or not at all; gives back its path."""
+    path = folder / SPLITS_FILE
+    temporary = path.with_name(f".{path.name}.partial")
+    with temporary.open("wb") as raw:
+        with h5py.File(raw, "w") as file:
+            file.attrs["version"] = _VERSION
+            file.attrs["classes"] = json.dumps(list(splits.classes))
+            file.attrs["contract"] = json.dumps(splits.contract.to_dict())
+            for name in PARTS:
+                _write(file.create_group(name), getattr(splits, name))
+        raw.flush()
+        os.fsync(raw.fileno())
+    temporary.replace(path)
+    return path
+
+
+def load_splits(folder: Path) -> Splits:
+    """The splits of a finished `data` stage.
+
+    Raises ArtifactError if the file is missing, damaged or of another version.
+    """
+    path = folder / SPLITS_FILE
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs["version"] != _VERSION:
+                raise ArtifactError(
+                    f"{path}: version {file.attrs['version']}, this is {_VERSION}; run `data` again"
+                )
+            contract = InputContract.from_dict(json.loads(file.attrs["contract"]))
+            classes = tuple(json.loads(file.attrs["classes"]))
+            parts = [_read(file[name], contract, classes) for name in PARTS]
+    except ArtifactError:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, TriggerForgeError) as error:
+        raise ArtifactError(f"{path}: {error}; run the stage `data` again") from error
+    return Splits(*parts)
+
+
+def _write(group: h5py.Group, part: Dataset) -> None:
+    arrays: dict[str, NDArray[Any]] = {"x": part.x, "y": part.y, "weight": part.weight}
+    if part.mask is not None:
+        arrays["mask"] = part.mask
+    arrays |= {f"observables/{name}": column for name, column in part.observables.items()}
+    for name, array in arrays.items():
+        # compressed lightly: images and padding are mostly zeros
+        options = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+        group.create_dataset(name, data=array, **(options if array.size else {}))
+
+
+def _read(group: h5py.Group, contract: InputContract, classes: tuple[str, ...]) -> Dataset:
+    return Dataset(
+        x=group["x"][:],
+        y=group["y"][:],
+        weight=group["weight"][:],
+        contract=contract,
+        classes=classes,
+        mask=group["mask"][:] if "mask" in group else None,
+        observables={n: group["observables"][n][:] for n in group.get("observables", ())},
+    )

@@ -1,0 +1,77 @@
+"""Selected events on disk until their number is known: grows by batches, read in any order."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from triggerforge.data.source import Batch
+
+_READ = 10_000
+
+
+class Spool:
+    """An HDF5 file of columns that `add` appends to, and `take` reads from."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = h5py.File(path, "w")
+        self._path = path
+        self.events = 0
+
+    def add(self, batch: Batch) -> None:
+        """Appends the events of a batch."""
+        columns: dict[str, NDArray[Any]] = {
+            "raw": batch.inputs.raw,
+            "label": batch.label,
+            "weight": batch.weight,
+        }
+        if batch.inputs.mask is not None:
+            columns["mask"] = batch.inputs.mask
+        columns |= {f"observables/{n}": v for n, v in batch.observables.items()}
+        for name, values in columns.items():
+            if name not in self._file:
+                shape = values.shape[1:]
+                self._file.create_dataset(
+                    name,
+                    shape=(0, *shape),
+                    maxshape=(None, *shape),
+                    dtype=values.dtype,
+                    chunks=(max(1, 2**20 // max(values[:1].nbytes, 1)), *shape),
+                )
+            data = self._file[name]
+            data.resize(self.events + len(values), axis=0)
+            data[self.events :] = values
+        self.events += len(batch.label)
+
+    @property
+    def observables(self) -> tuple[str, ...]:
+        """Names of the observables."""
+        return tuple(self._file.get("observables", ()))
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether the events have constituents."""
+        return "mask" in self._file
+
+    def take(self, name: str, index: NDArray[np.int64]) -> NDArray[Any]:
+        """Rows `index` (k,) of a column in that order; the column passes by piece by piece."""
+        data = self._file[name]
+        taken = np.empty((len(index), *data.shape[1:]), data.dtype)
+        order = np.argsort(index)
+        rising = index[order]
+        for first, piece in self._pieces(data):
+            low, high = np.searchsorted(rising, [first, first + len(piece)])
+            taken[order[low:high]] = piece[rising[low:high] - first]
+        return taken
+
+    def _pieces(self, data: h5py.Dataset) -> Iterator[tuple[int, NDArray[Any]]]:
+        for first in range(0, self.events, _READ):
+            yield first, data[first : first + _READ]
+
+    def close(self) -> None:
+        """Closes and removes the file."""
+        self._file.close()
+        self._path.unlink()
