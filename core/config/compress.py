@@ -39,6 +39,9 @@ class PruningConfig(Config):
     whole neurons and channels out of the torch model before it is quantised."""
     fraction: float = Field(default=0.5, ge=0, lt=1)
     """Fraction of each layer's weights (`magnitude`) or neurons (`structured`) that goes."""
+    max_weights: int | None = Field(default=None, ge=1)
+    """`structured`: take the smallest fraction that leaves at most so many weights and biases, in
+    the place of `fraction`."""
     start: float = Field(default=0.0, ge=0, le=1)
     """Magnitude pruning begins after this fraction of the epochs."""
     end: float = Field(default=0.5, ge=0, le=1)
