@@ -2,6 +2,7 @@
 the weights of a neighbour, and a ReLU joins the layer before it.
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -85,6 +86,41 @@ def _into_following(graph: Graph, layer: Layer) -> bool:
     return True
 
 
+def _into_sum(graph: Graph, layer: Layer) -> bool:
+    """2^k times a sum is the same sum of moved binary points."""
+    before = _producer(graph, layer, ("sum",))
+    if before is None or _constants(layer)[1].any():
+        return False
+    scale = float(_constants(layer)[0].flat[0])
+    if (_constants(layer)[0] != scale).any() or scale <= 0 or math.log2(scale) % 1:
+        return False
+    attrs = before.attrs | {"scale": before.attrs["scale"] * scale}
+    graph.update(replace(before, attrs=attrs))
+    graph.bypass(layer.name)
+    return True
+
+
+def _join_slices(graph: Graph, layer: Layer) -> bool:
+    """Slices of one tensor along the axis of their concatenation are one slice."""
+    parts = [graph[name] for name in layer.inputs]
+    if layer.op != "concat" or any(part.op != "slice" for part in parts):
+        return False
+    axis = layer.attrs["axis"]
+    if any(p.attrs["axis"] != axis or p.inputs != parts[0].inputs for p in parts):
+        return False
+    indices = tuple(i for part in parts for i in part.attrs["indices"])
+    attrs = {"axis": axis, "indices": indices}
+    graph.update(replace(layer, op="slice", inputs=parts[0].inputs, attrs=attrs))
+    return True
+
+
+def _drop_unread(graph: Graph, layer: Layer) -> bool:
+    if layer.op == "input" or layer.name == graph.output or graph.consumers(layer.name):
+        return False
+    del graph.layers[layer.name]
+    return True
+
+
 def _across_transpose(graph: Graph, layer: Layer) -> bool:
     """affine(transpose(x)) = transpose(affine(x)): brings the affine map next to the weights."""
     before = _producer(graph, layer, ("transpose",))
@@ -134,5 +170,8 @@ _STEPS = (
     _merge_affines,
     _into_preceding,
     _into_following,
+    _into_sum,
+    _join_slices,
+    _drop_unread,
     _across_transpose,
 )

@@ -6,6 +6,7 @@ Sums, slices and copies are matrix products with fixed powers of two, because hl
 those from an HGQ2 model and has no form for QSum or a slice.
 """
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -278,7 +279,7 @@ def _conv(model: Model, layer: Layer, inputs: list[Value]) -> Value:
     if plain and all(k == 1 for k in kernel.shape[:-2]) and not np.any(padding):
         weights = layer.weights | {"kernel": kernel.reshape(kernel.shape[-2:])}
         return _dense(model, replace(layer, weights=weights), value)
-    value, mode = _padded(model, layer, value)
+    value, kernel, mode = _padded(model, layer, value)
     kind = hgq.layers.QConv1D if rank == 2 else hgq.layers.QConv2D
     conv = kind(
         kernel.shape[-1],
@@ -298,15 +299,25 @@ def _conv(model: Model, layer: Layer, inputs: list[Value]) -> Value:
     return Value(tensor, value.order)
 
 
-def _padded(model: Model, layer: Layer, value: Value) -> tuple[Value, str]:
-    """The padded input, and Keras' word for what is left to pad."""
-    padding = layer.attrs["padding"]
+def _padded(model: Model, layer: Layer, value: Value) -> tuple[Value, Array, str]:
+    """The input, the kernel and Keras' word for the padding, which together pad as torch does.
+
+    Keras' "same" puts the odd zero behind, torch pads both sides alike. A kernel with one more
+    row of zeros can make them agree; where it cannot, the zeros become a layer, for which hls4ml
+    1.3 has no form.
+    """
+    kernel, padding = layer.weights["kernel"], layer.attrs["padding"]
     if not np.any(padding):
-        return value, "valid"
-    sizes = layer.weights["kernel"].shape[:-2]
-    same = tuple(((k - 1) // 2, k // 2) for k in sizes)
-    if padding == same and all(s == 1 for s in layer.attrs["stride"]):
-        return value, "same"
+        return value, kernel, "valid"
+    sizes = value.tensor.shape[1:-1]
+    rows = [
+        _extra_rows(*each)
+        for each in zip(
+            sizes, layer.shape[1:], kernel.shape[:-2], layer.attrs["stride"], padding, strict=True
+        )
+    ]
+    if None not in rows:
+        return value, np.pad(kernel, [*((0, r or 0) for r in rows), (0, 0), (0, 0)]), "same"
     name = model.name(f"{layer.name}_pad")
     if len(padding) == 1:
         pad: Any = keras.layers.ZeroPadding1D(padding[0], name=name)
@@ -314,7 +325,20 @@ def _padded(model: Model, layer: Layer, value: Value) -> tuple[Value, str]:
         pad = keras.layers.ZeroPadding2D(padding, name=name)
     around = ((0, 0), *padding)
     port = value.port.map(lambda a: np.pad(a, around, mode="edge")) if value.port else None
-    return replace(value, tensor=pad(value.tensor), port=port), "valid"
+    return replace(value, tensor=pad(value.tensor), port=port), kernel, "valid"
+
+
+def _extra_rows(
+    size: int, outputs: int, kernel: int, stride: int, padding: tuple[int, int]
+) -> int | None:
+    """Rows of zeros behind the kernel with which Keras' "same" starts where torch does."""
+    if outputs != math.ceil(size / stride):
+        return None
+    for extra in (0, 1):
+        total = max((outputs - 1) * stride + kernel + extra - size, 0)
+        if total // 2 == padding[0]:
+            return extra
+    return None
 
 
 @WRITERS.register("affine")

@@ -23,6 +23,7 @@ from alkaid.trace import FVArray, HWConfig, trace
 from alkaid.types import ALIR_SPEC_VERSION, CombLogic, JSONEncoder
 from numpy.typing import NDArray
 
+from triggerforge.compression import alir_layers as _alir_layers  # noqa: F401 (registers)
 from triggerforge.compression.backend import keras
 from triggerforge.compression.bitmap import ebops, layer_bits
 from triggerforge.compression.reference import predict_exact
