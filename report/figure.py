@@ -1,0 +1,88 @@
+"""From a drawing function to an inline SVG, with nothing left behind in matplotlib's global state."""
+
+import html
+import io
+import re
+import warnings
+from collections.abc import Callable
+
+import matplotlib
+import mplhep
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from triggerforge.config.report import ReportConfig
+from triggerforge.report import style
+from triggerforge.report.blocks import Picture
+
+FULL, HALF, THIRD, QUARTER = 11.8, 5.5, 3.85, 2.85
+"""widths of a picture [inch] that fills that part of the page, so that all text is of one size"""
+
+_VARIABLES = {style.INK: "--ink", style.MUTED: "--muted", style.GRID: "--grid"} | {
+    color: f"--c{i}" for i, color in enumerate(style.COLORS)
+}
+_NUMBER = re.compile(r"-?\d+\.\d{3,}")
+
+
+def picture(
+    name: str,
+    paint: Callable[[Figure], None],
+    alt: str,
+    caption: str = "",
+    size: tuple[float, float] = (THIRD, 3.0),
+) -> Picture:
+    """Draws on an empty figure of `size` inches; `name` keeps its ids apart from others' on a page.
+
+    The figure is none of pyplot's: it is freed with its last reference, and no style leaks.
+    """
+    with matplotlib.rc_context(style.rc()), warnings.catch_warnings():
+        # a class may be named in a script that neither font has; the page's text still shows it
+        warnings.filterwarnings(
+            "ignore", message="Glyph .* missing from font", category=UserWarning
+        )
+        figure = Figure(figsize=size, layout="constrained")
+        paint(figure)
+        buffer = io.StringIO()
+        metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(buffer, format="svg", metadata=metadata, transparent=True)
+    return Picture(_inline(buffer.getvalue(), name, alt), alt, caption)
+
+
+def plain(text: str) -> str:
+    """`text` for an axis, a legend or a label, where matplotlib would read $…$ as mathematics."""
+    return str(text).replace("$", r"\$")
+
+
+def stamp(ax: Axes, config: ReportConfig) -> None:
+    """Writes the experiment's name above the axes, if the configuration gives one."""
+    if config.experiment is not None:
+        mplhep.label.exp_text(
+            plain(config.experiment), plain(config.label), loc=0, ax=ax, fontsize=11
+        )
+
+
+def css_color(color: str) -> str:
+    """`color` (a constant of triggerforge.report.style) as CSS that follows light and dark mode."""
+    return f"var({_VARIABLES[color]}, {color})" if color in _VARIABLES else color
+
+
+def _short(found: re.Match[str]) -> str:
+    """A coordinate to a hundredth of a point: finer than any screen, and half the file's size."""
+    return f"{float(found[0]):.2f}".rstrip("0").rstrip(".")
+
+
+def _inline(svg: str, name: str, alt: str) -> str:
+    """The <svg> element alone: no comments, ids of its own, colours as CSS variables."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    prefix = re.sub(r"[^A-Za-z0-9]+", "-", name)
+    svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
+    svg = re.sub(r'href="#', f'href="#{prefix}-', svg)
+    svg = re.sub(r"url\(#", f"url(#{prefix}-", svg)
+    for color in _VARIABLES:
+        svg = svg.replace(color, css_color(color))
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(?<= d=")[^"]*', lambda path: _NUMBER.sub(_short, path[0]), svg)
+    label = html.escape(alt, quote=True)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

@@ -1,0 +1,1 @@
+"""One plot a file: what it draws, and the words that say so."""

@@ -1,0 +1,130 @@
+"""Background efficiency against signal efficiency, float, quantised and firmware side by side."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from triggerforge.report.blocks import Picture, Plot
+from triggerforge.report.figure import THIRD, picture, plain, stamp
+from triggerforge.report.material import MODELS, Material, NotRunError
+from triggerforge.report.style import MODEL_COLORS, MODEL_NAMES
+from triggerforge.training.metrics import scores
+
+_SIGNAL = np.linspace(0.02, 1.0, 99)
+_FEWEST = 5
+"""background events that must pass for a point to be drawn"""
+_DASHES = {"float": "-", "quantized": "--", "firmware": ":"}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Background efficiency ε_B with its statistical error at the signal efficiencies _SIGNAL."""
+
+    model: str
+    background: NDArray[np.float64]
+    error: NDArray[np.float64]
+    events: int
+
+
+def roc_curves(material: Material) -> Plot:
+    """One picture a class, the class against all others, with the ratio to the float model."""
+    per_class = {c: curves(material, c) for c in range(len(material.classes))}
+    drawn = {c: found for c, found in per_class.items() if found}
+    if not drawn:
+        raise NotRunError("no model left scores of the test events")
+    pictures = tuple(_picture(material, c, found) for c, found in drawn.items())
+    events = {x.model: x.events for found in drawn.values() for x in found}
+    counts = ", ".join(f"{MODEL_NAMES[m]} {n:,}" for m, n in events.items())
+    missing = [MODEL_NAMES[m] for m in MODELS if m not in events]
+    absent = f" Not run: {', '.join(missing)}." if missing else ""
+    return Plot(
+        pictures,
+        "Signal: the named class; background: all other classes; discriminant: the log-odds "
+        "of its softmax. Bands: one standard deviation, statistical. Below: ratio to the first model's "
+        f"background efficiency. Drawn where at least {_FEWEST} background events pass. Test events: {counts}.{absent}",
+        legend=tuple((MODEL_NAMES[m], MODEL_COLORS[m]) for m in events),
+    )
+
+
+def curves(material: Material, label: int) -> list[Curve]:
+    """The curves of class `label`, one a model that left scores and has events of both kinds."""
+    test = material.test()
+    found = []
+    for model, logits in material.scores.items():
+        y, weight = test.y[: len(logits)], test.weight[: len(logits)].astype(np.float64)
+        signal = y == label
+        if weight[signal].sum() > 0 and weight[~signal].sum() > 0:
+            score = scores(logits, label)
+            background, error = background_efficiency(score, signal, weight)
+            found.append(Curve(model, background, error, len(logits)))
+    return found
+
+
+def background_efficiency(
+    score: NDArray[np.float64], signal: NDArray[np.bool_], weight: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """ε_B and its error at the signal efficiencies _SIGNAL; NaN where too few background pass.
+
+    `score`, `signal`, `weight`: (N,) each. The error is that of a weighted binomial fraction,
+    sqrt((1-ε)² Σ_pass w² + ε² Σ_fail w²) / Σ w.
+    """
+    order = np.argsort(-score[signal], kind="stable")
+    passed = np.cumsum(weight[signal][order])
+    reached = np.searchsorted(passed, _SIGNAL * passed[-1] * (1 - 1e-12))
+    thresholds = score[signal][order][np.minimum(reached, len(order) - 1)]
+    order = np.argsort(-score[~signal], kind="stable")
+    falling, weights = -score[~signal][order], weight[~signal][order]
+    sums = np.concatenate([[0.0], np.cumsum(weights)])
+    squares = np.concatenate([[0.0], np.cumsum(weights**2)])
+    count = np.searchsorted(falling, -thresholds, side="right")
+    efficiency = sums[count] / sums[-1]
+    variance = (1 - efficiency) ** 2 * squares[count]
+    variance += efficiency**2 * (squares[-1] - squares[count])
+    error = np.sqrt(variance) / sums[-1]
+    enough = count >= _FEWEST
+    return np.where(enough, efficiency, np.nan), np.where(enough, error, np.nan)
+
+
+def draw_roc(ax: Axes, found: list[Curve]) -> None:
+    """Draws the curves with their error bands on `ax`, background on a logarithmic axis."""
+    for curve in found:
+        color, dashes = MODEL_COLORS[curve.model], _DASHES[curve.model]
+        low, high = curve.background - curve.error, curve.background + curve.error
+        ax.fill_between(_SIGNAL, low, high, color=color, alpha=0.18, linewidth=0)
+        label = MODEL_NAMES[curve.model]
+        ax.plot(_SIGNAL, curve.background, dashes, color=color, label=label)
+    ax.set_yscale("log")
+    ax.set_xlim(0, 1)
+    ax.set_ylim(top=1)
+
+
+def _picture(material: Material, label: int, found: list[Curve]) -> Picture:
+    name = material.classes[label]
+
+    def paint(figure: Figure) -> None:
+        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        draw_roc(top, found)
+        top.set_ylabel("background efficiency")
+        top.text(0.05, 0.93, plain(name), transform=top.transAxes, va="top", fontweight="bold")
+        _draw_ratio(bottom, found)
+        bottom.set_xlabel("signal efficiency")
+        stamp(top, material.config)
+
+    half = int(np.argmin(np.abs(_SIGNAL - 0.5)))
+    words = ", ".join(f"{MODEL_NAMES[c.model]} {c.background[half]:.2g}" for c in found)
+    alt = f"ROC of class {name} against the others; background at signal efficiency 0.5: {words}"
+    return picture(f"roc-{label}", paint, alt, size=(THIRD, 4.3))
+
+
+def _draw_ratio(ax: Axes, found: list[Curve]) -> None:
+    reference = found[0].background
+    for curve in found:
+        ratio, error = curve.background / reference, curve.error / reference
+        color = MODEL_COLORS[curve.model]
+        ax.fill_between(_SIGNAL, ratio - error, ratio + error, color=color, alpha=0.18, linewidth=0)
+        ax.plot(_SIGNAL, ratio, _DASHES[curve.model], color=color)
+    ax.set_ylim(0.7, 1.45)
+    ax.set_ylabel("ratio", loc="center")

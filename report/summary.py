@@ -1,0 +1,153 @@
+"""The first lines of the report: what ran, whether every engine agrees, and the key figures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from triggerforge.report.material import MODELS, Material, not_run
+from triggerforge.report.numbers import DASH, count, finite, microseconds, number, percent, share
+from triggerforge.report.parts import find_part
+from triggerforge.report.plots.latency import engine_label
+from triggerforge.report.style import MODEL_NAMES
+from triggerforge.report.tables.parity import Verdict, is_exact, verdict
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A key figure: `lines` are (figure, what it is)."""
+
+    title: str
+    lines: tuple[tuple[str, str], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One engine's parity in a few words, its inputs taken together."""
+
+    name: str
+    tone: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What stands above the first section."""
+
+    sentence: str
+    verdict: Verdict
+    engines: tuple[Engine, ...]
+    tiles: tuple[Tile, ...]
+    missed_budget: str
+    not_run: tuple[tuple[str, str], ...]
+
+
+def summarize(material: Material) -> Summary:
+    """The summary; figures that are missing are dashes."""
+    return Summary(
+        sentence=_sentence(material),
+        verdict=verdict(material),
+        engines=_engines(material.get("parity") or ()),
+        tiles=(_accuracy(material), _size(material), _fabric(material), _area(material))
+        + _software(material),
+        missed_budget=str(material.get("compression", "target_missed") or ""),
+        not_run=tuple(not_run(material.result)),
+    )
+
+
+def _sentence(material: Material) -> str:
+    network, classes = material.get("training", "model"), material.classes
+    told = material.get("data", "events")
+    parts = list(told.values()) if isinstance(told, Mapping) else [told]
+    events = None if None in map(finite, parts) else sum(parts)
+    what = f"Network {network}" if network else "A network"
+    told = f" that tells {', '.join(classes)} apart" if classes else ""
+    seen = f", from {count(events)} events" if events is not None else ""
+    return f"{what}{told}{seen}: trained, quantised, built as firmware, and compared bit by bit."
+
+
+def _engines(rows: Any) -> tuple[Engine, ...]:
+    by_name: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in rows:
+        by_name.setdefault(str(entry.get("candidate", "?")), []).append(entry)
+    return tuple(_engine(name, entries) for name, entries in by_name.items())
+
+
+def _engine(name: str, entries: list[Mapping[str, Any]]) -> Engine:
+    events = sum(int(finite(e.get("events")) or 0) for e in entries)
+    wrong = sum(finite(e.get("mismatches")) or 0 for e in entries if not is_exact(e))
+    if not all(map(is_exact, entries)):
+        return Engine(name, "bad", f"{count(wrong)} mismatches, {events:,} inputs")
+    loose = max((finite(e.get("tolerance_lsb")) or 0.0 for e in entries), default=0.0)
+    how = f"within {number(loose)} LSB" if loose else "exact"
+    return Engine(name, "good", f"{how}, {events:,} inputs")
+
+
+def _accuracy(material: Material) -> Tile:
+    lines = []
+    for model in MODELS:
+        found = material.get("metrics", model) or {}
+        value = percent(found.get("accuracy"), found.get("accuracy_err"))
+        events = f", {len(s):,} events" if (s := material.scores.get(model)) is not None else ""
+        lines.append((value, f"{MODEL_NAMES[model]}{events}"))
+    return Tile("Accuracy on test events", tuple(lines))
+
+
+def _size(material: Material) -> Tile:
+    record = material.get("compression") or {}
+    ebops, twin = finite(record.get("ebops")), finite(record.get("ebops_uniform8"))
+    ratio = f"{number(twin / ebops)}×" if ebops and twin else DASH
+    return Tile(
+        "Size",
+        (
+            (f"{count(ebops)} EBOPs", "quantised network"),
+            (ratio, "fewer than 8-bit uniform"),
+            (
+                f"{number(record.get('bits_mean'))} bits",
+                f"a weight on average, {share(record.get('sparsity'), 1)} pruned",
+            ),
+        ),
+    )
+
+
+def _fabric(material: Material) -> Tile:
+    record = material.get("resources") or {}
+    return Tile(
+        "Firmware latency",
+        (
+            (f"{number(record.get('latency_ns'), 4)} ns", "from input to output"),
+            (f"{count(record.get('latency_cycles'))} cycles", _clock(record)),
+            (f"II {count(record.get('ii'))}", "cycles between inputs"),
+        ),
+    )
+
+
+def _clock(record: Mapping[str, Any]) -> str:
+    return f"of {number(record.get('clock_ns'))} ns"
+
+
+def _area(material: Material) -> Tile:
+    record = material.get("resources") or {}
+    part = find_part(str(record.get("part", "")))
+    lines = []
+    for key in ("lut", "ff"):
+        whole = getattr(part, key) / part.slrs if part else None
+        lines.append(
+            (
+                f"{count(record.get(key))} {key.upper()}",
+                f"{share(record.get(key), whole)} of an SLR",
+            )
+        )
+    blocks = f"{count(record.get('dsp'))} DSP, {count(record.get('bram'))} BRAM"
+    lines.append((blocks, f"{record.get('part', DASH)}"))
+    return Tile("Resources", tuple(lines), f"method: {record.get('method', DASH)}")
+
+
+def _software(material: Material) -> tuple[Tile, ...]:
+    rows = [r for r in material.get("latency") or () if finite(r.get("p50_us"))]
+    single = [r for r in rows if finite(r.get("batch")) == 1]
+    if not single:
+        return ()
+    fastest = sorted(single, key=lambda r: float(r["p50_us"]))[:3]
+    lines = tuple((microseconds(r["p50_us"]), engine_label(r)) for r in fastest)
+    return (Tile("Software latency", lines, "median of a call, batch 1"),)

@@ -1,0 +1,1 @@
+"""One table a file: which figures stand in it, with which unit."""
