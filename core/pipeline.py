@@ -205,7 +205,7 @@ def check_gates(result: dict[str, Any]) -> None:
     ]
     if bad:
         raise ParityError(f"engines disagree with the reference: {'; '.join(bad)}; see the report")
-    missed = result.get("compression", {}).get("missed_target")
+    missed = result.get("compression", {}).get("target_missed")
     if missed:
         raise BudgetError(missed)
 

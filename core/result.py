@@ -17,7 +17,7 @@ from triggerforge.runfolder import read_json, write_json
 
 RESULT_VERSION = 1
 RECORD_FILE = "record.json"
-_TOOLS = [
+TOOLS = [
     "triggerforge",
     "torch",
     "keras",
@@ -112,7 +112,7 @@ def context(seed: int) -> dict[str, Any]:
     """Commit, versions, seed and host: what a figure needs beside it."""
     return {
         "git": _git_commit(),
-        "tools": {name: found for name in _TOOLS if (found := _version(name))},
+        "tools": {name: found for name in TOOLS if (found := _version(name))},
         "seed": seed,
         "host": {
             "system": platform.system(),

@@ -63,6 +63,29 @@ class DistillConfig(Config):
     """Both models' logits are divided by this before they are compared."""
 
 
+class QKerasConfig(Config):
+    """Training with QKeras 0.9, in the environment of its own that `make qkeras` sets up."""
+
+    python: str = ".venv-qkeras/bin/python"
+    """The Python of that environment."""
+    weight: int = Field(default=6, ge=2, le=16)
+    """Bits of weights and biases, sign included."""
+    weight_integer: int = Field(default=0, ge=0, le=8)
+    """Bits above the binary point of them, without the sign."""
+    activation: int = Field(default=8, ge=1, le=16)
+    """Bits of the ReLUs' outputs, which have no sign."""
+    activation_integer: int = Field(default=3, ge=0, le=8)
+    """Bits above the binary point of them."""
+    lr: float = Field(default=1e-3, gt=0)
+    """Learning rate (Adam)."""
+    hls_events: int = Field(default=5000, ge=1)
+    """Test events through the C simulation of hls4ml in that environment."""
+    part: str = "xcvu13p-flga2577-2-e"
+    """Part that the hls4ml project there is written for."""
+    clock_ns: float = Field(default=5.0, gt=0)
+    """Its clock period in ns."""
+
+
 class CompressConfig(Config):
     """From the float model to its quantised, pruned twin."""
 

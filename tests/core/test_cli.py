@@ -78,12 +78,12 @@ def test_every_stage_has_its_section() -> None:
 
 def test_gates_pass_on_parity_and_met_targets() -> None:
     row = {"candidate": "rtl", "inputs": "test", "outputs": 10, "mismatches": 0}
-    check_gates({"parity": [row], "compression": {"missed_target": None}})
+    check_gates({"parity": [row], "compression": {"target_missed": None}})
 
 
-def test_gates_stop_a_mismatch_and_a_missed_target() -> None:
+def test_gates_stop_a_mismatch_and_a_target_missed() -> None:
     row = {"candidate": "rtl", "inputs": "test", "outputs": 10, "mismatches": 1}
     with pytest.raises(ParityError, match="rtl: 1 of 10 outputs"):
         check_gates({"parity": [row]})
     with pytest.raises(BudgetError, match="9000 EBOPs"):
-        check_gates({"compression": {"missed_target": "9000 EBOPs, the target was 5000"}})
+        check_gates({"compression": {"target_missed": "9000 EBOPs, the target was 5000"}})
