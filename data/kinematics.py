@@ -37,11 +37,11 @@ def wrapped(angle: Array) -> Array:
 
 
 def _pseudorapidity(px: Array, py: Array, pz: Array) -> Array:
-    return np.arcsinh(pz / np.hypot(px, py))
+    return np.asarray(np.arcsinh(pz / np.hypot(px, py)))
 
 
 def _mass(energy: Array, px: Array, py: Array, pz: Array) -> Array:
-    return np.sqrt(np.maximum(energy**2 - px**2 - py**2 - pz**2, 0))
+    return np.asarray(np.sqrt(np.maximum(energy**2 - px**2 - py**2 - pz**2, 0)))
 
 
 def _charge(pdgid: Array) -> Array:
@@ -131,6 +131,7 @@ class Plan:
         events: frozenset[str],
         particles: frozenset[str],
         where: str,
+        label: bool = True,
     ) -> None:
         self._columns = (event_columns, particle_columns)
         self._chosen: dict[tuple[str, bool], Recipe | None] = {}
@@ -144,6 +145,7 @@ class Plan:
         if not own and particle_columns and (VALID in particles or (COUNT, False) in self._chosen):
             own = frozenset({min(particle_columns)})  # any: its list lengths are what is needed
         self.request = Request(
+            label=label,
             events=frozenset(n for n, particle in columns if not particle and n != COUNT),
             particles=own,
         )

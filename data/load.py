@@ -16,6 +16,7 @@ from triggerforge.data.scaling import derive_contract
 from triggerforge.data.source import Batch, Count, EventSource, source_files
 from triggerforge.data.splits import PARTS, load_splits, save_splits, split_indices
 from triggerforge.data.spool import Spool
+from triggerforge.data.storage import writing
 from triggerforge.errors import DataError
 from triggerforge.progress import progress
 from triggerforge.result import write_record
@@ -35,7 +36,8 @@ def load(config: DataConfig, generated: Path | None, seed: int, folder: Path) ->
         raise DataError("no events: set data.source, or give a section `generate`")
     files = source_files(config.source) if config.source else [generated or Path()]
     with closing(Spool(folder / _SPOOL_FILE)) as spool:
-        sources, count = _read(config, files, spool)
+        with writing(spool.path):
+            sources, count = _read(config, files, spool)
         classes = sources[0].classes
         _check_left(count, classes, files)
         indices = split_indices(spool.events, config.split, seed, config.max_events)

@@ -3,6 +3,7 @@
 import glob
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -70,11 +71,10 @@ class EventSource:
         self.builder = InputBuilder(config.inputs)
         self._selection = Expression(config.selection) if config.selection else None
         self._weights = Expression(config.weights) if config.weights else None
-        self.classes = self._choose_classes()
-        self._labels = self._label_expressions()
-        self.observables = self._choose_observables()
 
-    def _choose_classes(self) -> tuple[str, ...]:
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, by label; raises DataError if there is no telling."""
         config, reader = self.config, self.reader
         if isinstance(config.label, dict):
             return config.classes or tuple(config.label)
@@ -92,7 +92,8 @@ class EventSource:
                 raise DataError(f"data.classes: {reader.format} has no class {name!r}; {hint}")
         return config.classes or reader.classes
 
-    def _label_expressions(self) -> list[Expression]:
+    @cached_property
+    def _labels(self) -> list[Expression]:
         label = self.config.label
         if label is None:
             return []
@@ -100,7 +101,9 @@ class EventSource:
             return [Expression(label)]
         return [Expression(label[name]) for name in self.classes]
 
-    def _choose_observables(self) -> tuple[str, ...]:
+    @cached_property
+    def observables(self) -> tuple[str, ...]:
+        """Names of the quantities kept for plots."""
         if self.config.observables is not None:
             return self.config.observables
         return tuple(n for n in OBSERVABLES if self._offers(n))
@@ -120,6 +123,7 @@ class EventSource:
         return name in reader.event_columns or bool(self.builder.particles)
 
     def _plan(self, with_truth: bool) -> Plan:
+        """What is to be read: the inputs, and for training all that labels and selects."""
         events = set(self.builder.events)
         if with_truth:
             events |= {*self.observables}
@@ -131,6 +135,7 @@ class EventSource:
             frozenset(events),
             self.builder.particles,
             str(self.path),
+            label=with_truth and not self._labels,
         )
 
     def inputs(self) -> Iterator[tuple[Chunk, Inputs]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from triggerforge.data.contract import InputContract
 from triggerforge.data.dataset import Dataset, Splits
+from triggerforge.data.storage import whole_file
 from triggerforge.errors import ArtifactError, TriggerForgeError
 
 SPLITS_FILE = "splits.h5"
@@ -33,10 +34,12 @@ def split_indices(
 
 
 def save_splits(splits: Splits, folder: Path) -> Path:
-    """Writes folder/splits.h5 whole or not at all; gives back its path."""
+    """Writes folder/splits.h5 whole or not at all; gives back its path.
+
+    Raises DataError if the disk is full.
+    """
     path = folder / SPLITS_FILE
-    temporary = path.with_name(f".{path.name}.partial")
-    with temporary.open("wb") as raw:
+    with whole_file(path) as temporary, temporary.open("wb") as raw:
         with h5py.File(raw, "w") as file:
             file.attrs["version"] = _VERSION
             file.attrs["classes"] = json.dumps(list(splits.classes))
@@ -45,7 +48,6 @@ def save_splits(splits: Splits, folder: Path) -> Path:
                 _write(file.create_group(name), getattr(splits, name))
         raw.flush()
         os.fsync(raw.fileno())
-    temporary.replace(path)
     return path
 
 

@@ -18,7 +18,7 @@ class Spool:
 
     def __init__(self, path: Path) -> None:
         self._file = h5py.File(path, "w")
-        self._path = path
+        self.path = path
         self.events = 0
 
     def add(self, batch: Batch) -> None:
@@ -74,4 +74,4 @@ class Spool:
     def close(self) -> None:
         """Closes and removes the file."""
         self._file.close()
-        self._path.unlink()
+        self.path.unlink()

@@ -47,6 +47,8 @@ class Request:
 
     events: frozenset[str] = frozenset()
     particles: frozenset[str] = frozenset()
+    label: bool = True
+    """whether the events' classes are needed; a tree of real data has none"""
 
 
 class Reader(Protocol):
@@ -61,6 +63,8 @@ class Reader(Protocol):
     """names that `chunks` can give for each event"""
     particle_columns: frozenset[str]
     """names that `chunks` can give for each constituent"""
+    aliases: frozenset[str]
+    """those of either that repeat another column under a second name"""
 
     def chunks(self, request: Request, size: int) -> Iterator[Chunk]:
         """The file in order, at most `size` entries at a time, with the requested columns."""
@@ -117,7 +121,7 @@ def missing(path: Path, what: str, name: str, known: frozenset[str]) -> DataErro
 def from_one_hot(table: NDArray[Any]) -> NDArray[np.int64]:
     """(n, classes) of flags to (n,) labels; -1 where no flag or more than one is set."""
     flags = np.asarray(table) != 0
-    label = flags.argmax(axis=1).astype(np.int64)
+    label: NDArray[np.int64] = flags.argmax(axis=1).astype(np.int64)
     label[flags.sum(axis=1) != 1] = -1
     return label
 

@@ -34,6 +34,7 @@ class EnergyFlowReader:
     """Reads one file of the set; see the module's docstring for the layouts."""
 
     format = "energyflow"
+    aliases: frozenset[str] = frozenset()
     classes: tuple[str, ...] = ("gluon", "quark")
     event_columns: frozenset[str] = frozenset()
 

@@ -1,35 +1,32 @@
-"""The tree that `triggerforge generate` writes: `jets`, one jet an entry."""
+"""The tree that `triggerforge generate` writes: `jets`, one jet an entry, class names in the file."""
 
+import json
 from pathlib import Path
 
-from triggerforge.config.data import DataConfig, MappingConfig
-from triggerforge.data.readers.base import READERS, Reader
-from triggerforge.data.readers.root import RootReader, merged
+import uproot
 
-TREE = "jets"
+from triggerforge.config.data import DataConfig, MappingConfig
+from triggerforge.data.generator.particles import Kind
+from triggerforge.data.generator.schema import BRANCH_DOCS, PART_BRANCHES, TREE
+from triggerforge.data.readers.base import READERS, Reader, reading
+from triggerforge.data.readers.root import LAYOUT, RootReader, merged
+from triggerforge.errors import DataError
+
 MARK = "part_class"
 """a branch that tells this tree from others"""
-MAPPING = MappingConfig(
-    tree=TREE,
-    constituents={
-        "pt": "part_pt",
-        "eta": "part_eta",
-        "phi": "part_phi",
-        "energy": "part_energy",
-        "px": "part_px",
-        "py": "part_py",
-        "pz": "part_pz",
-        "charge": "part_charge",
-        "is_charged_hadron": "part_class == 0",
-        "is_neutral_hadron": "part_class == 1",
-        "is_photon": "part_class == 2",
-        "is_electron": "part_class == 3",
-        "is_muon": "part_class == 4",
-    },
-)
+_KINDS = {f"is_{kind.name.lower()}": f"part_class == {kind.value}" for kind in Kind}
+_OWN = {name: f"part_{name}" for name in PART_BRANCHES if name != "class"}
+MAPPING = MappingConfig(tree=TREE, constituents=_OWN | _KINDS)
 
 
 @READERS.register("generator")
 def open_generator(path: Path, config: DataConfig) -> Reader:
-    """A reader of generated jets."""
-    return RootReader(path, merged(MAPPING, config.mapping), "generator")
+    """A reader of generated jets; raises DataError if the file does not name its classes."""
+    with reading(path, LAYOUT), uproot.open(path) as file:
+        if BRANCH_DOCS not in file:
+            raise DataError(
+                f"{path} holds no {BRANCH_DOCS!r} with the names of the classes; it was not written "
+                "by `triggerforge generate` (set data.format: root and data.label)"
+            )
+        classes = tuple(str(c) for c in json.loads(str(file[BRANCH_DOCS]))["classes"])
+    return RootReader(path, merged(MAPPING, config.mapping), "generator", classes, "label")

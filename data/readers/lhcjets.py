@@ -40,6 +40,7 @@ class LhcJetsReader:
     """Reads one file of the set; see the module's docstring for its layout."""
 
     format = "lhcjets"
+    aliases = frozenset([*_PARTICLE_ALIASES, *_EVENT_ALIASES])
     classes: tuple[str, ...] = LHC_CLASSES
 
     def __init__(self, path: Path) -> None:

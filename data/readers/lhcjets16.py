@@ -119,6 +119,7 @@ class LhcJets16Reader:
         plain = [n for n in self._table.names if n != "class"]
         self._names = {"j_" + n.removeprefix("j_"): n for n in plain} | {n: n for n in plain}
         self.event_columns = frozenset(self._names)
+        self.aliases = frozenset(self._names) - frozenset(plain)
 
     def chunks(self, request: Request, size: int) -> Iterator[Chunk]:
         """See Reader."""

@@ -22,6 +22,7 @@ class LhcoReader:
     """Reads one file of the set; see the module's docstring for its layout."""
 
     format = "lhco"
+    aliases: frozenset[str] = frozenset()
     classes: tuple[str, ...] = ("background", "signal")
     event_columns: frozenset[str] = frozenset()
     particle_columns = frozenset(_QUANTITIES)

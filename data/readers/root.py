@@ -51,10 +51,12 @@ class RootReader:
         self.path = path
         self.format = name
         self.classes = classes
+        self.aliases = frozenset(mapping.columns or {}) | frozenset(mapping.constituents or {})
         self._mapping = mapping
+        self.objects = mapping.objects
         with reading(path, LAYOUT), uproot.open(path) as file:
             tree = find_tree(file, path, mapping.tree)
-            self._tree = str(tree.name)
+            self.tree = str(tree.name)
             self.entries = int(tree.num_entries)
             branches = {str(b.name): b for b in tree.itervalues(recursive=True)}
             depths = {n: branch_depth(b) for n, b in branches.items()}
@@ -106,7 +108,7 @@ class RootReader:
     def _needs(self) -> Iterator[tuple[frozenset[str], str | None]]:
         """The symbols of every expression, with the collection whose short names they may use."""
         mapping = self._mapping
-        for expression in [*self._events.values(), *self._label]:
+        for expression in self._events.values():
             yield expression.symbols, mapping.objects
         for expression in self._particles.values():
             yield expression.symbols, mapping.candidates or mapping.objects
@@ -131,15 +133,16 @@ class RootReader:
         """See Reader."""
         events = {n: self._expression(n, particle=False) for n in sorted(request.events)}
         particles = {n: self._expression(n, particle=True) for n in sorted(request.particles)}
-        branches = self._branches([*events.values(), *self._label], list(particles.values()))
+        label = self._label if request.label else []
+        branches = self._branches([*events.values(), *label], list(particles.values()))
         load = sum(self._bytes[b] for b in branches) / max(self.entries, 1)
         check_chunk(self.path, max(load, 1.0), min(size, max(self.entries, 1)))
         first = 0
         with reading(self.path, LAYOUT), uproot.open(self.path) as file:
-            tree = find_tree(file, self.path, self._tree)
+            tree = find_tree(file, self.path, self.tree)
             for piece in iterate(tree, branches, size):
-                yield self._chunk(first, piece, events, particles)
-                first += len(piece)
+                yield self._chunk(first, piece, events, particles, label)
+                first += len(next(iter(piece.values())))
 
     def _branches(self, events: list[Expression], particles: list[Expression]) -> set[str]:
         mapping = self._mapping
@@ -163,6 +166,7 @@ class RootReader:
         piece: Mapping[str, Any],
         events: dict[str, Expression],
         particles: dict[str, Expression],
+        label: list[Expression],
     ) -> Chunk:
         objects = self._mapping.objects
         per_entry = None
@@ -180,7 +184,7 @@ class RootReader:
             events=columns,
             particles=flat,
             counts=counts,
-            label=self._labels(first, piece, per_entry, size),
+            label=self._labels(label, first, piece, per_entry, size),
             per_entry=per_entry,
             size=size,
         )
@@ -280,18 +284,19 @@ class RootReader:
 
     def _labels(
         self,
+        label: list[Expression],
         first: int,
         piece: Mapping[str, Any],
         per_entry: NDArray[np.int64] | None,
         size: int,
     ) -> NDArray[np.int64] | None:
-        if not self._label:
+        if not label:
             return None
         columns = [
             self._per_event(
                 e.text, self._evaluate(e, piece, self._mapping.objects), per_entry, size
             )
-            for e in self._label
+            for e in label
         ]
         if self._one_hot:
             return from_one_hot(np.stack(columns, axis=1))

@@ -30,6 +30,7 @@ class TopTagReader:
     """Reads one file of the set; see the module's docstring for its layout."""
 
     format = "toptag"
+    aliases: frozenset[str] = frozenset()
     classes: tuple[str, ...] = ("qcd", "top")
 
     def __init__(self, path: Path) -> None:

@@ -1,0 +1,185 @@
+"""Network outputs for every event of a file, appended to a copy of it."""
+
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import uproot
+from numpy.typing import NDArray
+
+from triggerforge.config.data import DataConfig
+from triggerforge.data.contract import InputContract
+from triggerforge.data.features import Inputs
+from triggerforge.data.load import normalized
+from triggerforge.data.readers.base import Chunk, Reader, Request, reading
+from triggerforge.data.readers.root import LAYOUT, RootReader, find_tree
+from triggerforge.data.source import EventSource
+from triggerforge.data.writers import (
+    Columns,
+    RootSink,
+    Sink,
+    copy_other_trees,
+    copyable,
+    open_sink,
+    tree_chunks,
+)
+from triggerforge.errors import DataError
+from triggerforge.progress import progress, say
+
+PREFIX = "tf_score_"
+Predict = Callable[[NDArray[np.float32]], NDArray[Any]]
+
+
+@dataclass
+class Scored:
+    """What was written."""
+
+    file: str
+    entries: int = 0
+    """rows of the file"""
+    events: int = 0
+    """what the network classified: entries, or elements of a collection in them"""
+    not_scored: int = 0
+    """events with NaN or infinite inputs; their scores are NaN"""
+    left_out: list[str] = field(default_factory=list)
+    """branches and objects that the copy does not hold"""
+
+    def to_dict(self) -> dict[str, Any]:
+        """A form that JSON can hold."""
+        return asdict(self)
+
+
+def score_file(
+    predict: Predict,
+    config: DataConfig,
+    contract: InputContract,
+    classes: tuple[str, ...],
+    source: Path,
+    out: Path,
+) -> Scored:
+    """Writes `source` again to `out` (.root or .parquet) with the columns tf_score_<class>.
+
+    `predict` gets x (N, *contract.shape), float32 on the contract's grid, and gives (N, classes);
+    its numbers are written as they are (logits stay logits). All entries are there, in their order;
+    no selection applies. Events in a collection (mapping.objects: Jet) get a list for each entry,
+    Jet_tf_score_<class>. Memory is bounded by `config.chunk` entries.
+    Raises DataError if the file's inputs are not the contract's, or `out` would replace `source`.
+    """
+    if out.resolve() == source.resolve():
+        raise DataError(f"{out} is the input itself; write the scores to another file")
+    events = EventSource(source, config)
+    _check_inputs(events, contract)
+    done = Scored(str(out))
+    with (
+        open_sink(out, _tree_name(events.reader)) as sink,
+        progress(f"score {source.name}", events.reader.entries) as meter,
+        closing(_rows(events, config.chunk, sink, done)) as rows,
+    ):
+        for (chunk, inputs), columns in zip(events.inputs(), rows, strict=True):
+            scores = _scores(predict, contract, inputs, done)
+            if scores.shape != (chunk.size, len(classes)):
+                raise DataError(
+                    f"the network gives {scores.shape} for {chunk.size} events and the classes "
+                    f"{list(classes)}; name one class for each output"
+                )
+            sink.write(columns | _score_columns(scores, classes, chunk, config, events.reader))
+            done.events += chunk.size
+            done.entries = chunk.first + _entries(chunk)
+            meter(done.entries, f"{done.events} events")
+    _report(done)
+    return done
+
+
+def _check_inputs(events: EventSource, contract: InputContract) -> None:
+    builder = events.builder
+    if builder.names != contract.names or builder.shape != contract.shape:
+        raise DataError(
+            f"data.inputs give {list(builder.names)} in shape {builder.shape}, the network was made "
+            f"for {list(contract.names)} in shape {contract.shape}; use the configuration of its run"
+        )
+
+
+def _tree_name(reader: Reader) -> str:
+    return reader.tree if isinstance(reader, RootReader) else "events"
+
+
+def _entries(chunk: Chunk) -> int:
+    return chunk.size if chunk.per_entry is None else len(chunk.per_entry)
+
+
+def _scores(
+    predict: Predict, contract: InputContract, inputs: Inputs, done: Scored
+) -> NDArray[np.float32]:
+    """(n, classes), NaN where an input is not finite."""
+    raw = inputs.raw
+    bad = ~np.isfinite(raw).reshape(len(raw), -1).all(axis=1)
+    raw[bad] = 0
+    done.not_scored += int(bad.sum())
+    x = contract.quantize(normalized(contract, raw, inputs.mask))
+    scores = np.array(predict(x), np.float32)
+    scores[bad] = np.nan
+    return scores
+
+
+def _score_columns(
+    scores: NDArray[np.float32],
+    classes: tuple[str, ...],
+    chunk: Chunk,
+    config: DataConfig,
+    reader: Reader,
+) -> Columns:
+    columns: Columns = {
+        PREFIX + name: np.ascontiguousarray(scores[:, i]) for i, name in enumerate(classes)
+    }
+    if chunk.per_entry is None:
+        return columns
+    prefix = f"{reader.objects}_" if isinstance(reader, RootReader) and reader.objects else ""
+    return {prefix + n: ak.unflatten(v, chunk.per_entry) for n, v in columns.items()}
+
+
+def _rows(events: EventSource, size: int, sink: Sink, done: Scored) -> Generator[Columns]:
+    """All columns of the file, chunk by chunk as `events.inputs` has them."""
+    reader = events.reader
+    if not isinstance(reader, RootReader):
+        yield from _plain_rows(reader, size)
+        return
+    with reading(reader.path, LAYOUT), uproot.open(reader.path) as file:
+        tree = find_tree(file, reader.path, reader.tree)
+        good, done.left_out = copyable(tree)
+        yield from tree_chunks(tree, good, size)
+        if isinstance(sink, RootSink):
+            done.left_out += copy_other_trees(file, reader.tree, sink, size)
+
+
+def _plain_rows(reader: Reader, size: int) -> Generator[Columns]:
+    """Everything that a reader of other formats knows, constituents as lists."""
+    request = Request(
+        reader.event_columns - reader.aliases, reader.particle_columns - reader.aliases
+    )
+    for chunk in reader.chunks(request, size):
+        columns: Columns = {n: np.ascontiguousarray(v) for n, v in sorted(chunk.events.items())}
+        if chunk.counts is not None:
+            columns["npart"] = chunk.counts.astype(np.int32)
+            columns |= {
+                f"part_{n}": ak.unflatten(v, chunk.counts)
+                for n, v in sorted(chunk.particles.items())
+            }
+        if chunk.label is not None:
+            columns["label"] = chunk.label
+        yield columns
+
+
+def _report(done: Scored) -> None:
+    if done.not_scored:
+        say(
+            f"warning: {done.not_scored} of {done.events} events have NaN or infinite inputs; "
+            "their scores are NaN"
+        )
+    if done.left_out:
+        shown = ", ".join(done.left_out[:20])
+        more = f", … ({len(done.left_out)} in all)" if len(done.left_out) > 20 else ""
+        say(f"warning: {done.file} does not hold what has no plain numbers: {shown}{more}")
