@@ -20,6 +20,6 @@ if keras.backend.backend() == "jax":
     import jax
 
     # a GPU multiplies float32 in 10-bit mantissas unless told not to: fixed point would not be exact
-    jax.config.update("jax_default_matmul_precision", "highest")
+    jax.config.update("jax_default_matmul_precision", "highest")  # type: ignore[no-untyped-call]
 
 __all__ = ["hgq", "keras"]

@@ -61,8 +61,10 @@ class QuantizationScheme:
     def activation(self, rank: int, port: bool = False) -> hgq.config.QuantizerConfig:
         """Quantiser of a tensor of `rank` axes (batch not counted); `port`: of a network input."""
         overflow = self.input_overflow if port else self.activation_overflow
-        granularity = "channel" if port and self.activation_granularity != "element" else None
-        axes = self._shared_axes(granularity or self.activation_granularity, range(1, rank + 1))
+        granularity = self.activation_granularity
+        if port and granularity == "layer":
+            granularity = "channel"  # the contract gives each feature a format of its own
+        axes = self._shared_axes(granularity, range(1, rank + 1))
         return hgq.config.QuantizerConfig(
             "kif",
             "datalane",
@@ -88,7 +90,7 @@ class QuantizationScheme:
 
     @staticmethod
     def _shared_axes(granularity: Granularity, axes: range) -> tuple[int, ...]:
-        shared = {"element": (), "channel": tuple(axes)[:-1], "layer": tuple(axes)}
+        shared: dict[Granularity, tuple[int, ...]] = {"element": (), "channel": tuple(axes)[:-1], "layer": tuple(axes)}
         return shared[granularity]
 
 
