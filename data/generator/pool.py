@@ -1,0 +1,101 @@
+"""Chunks in a pool of processes; each is a file of its own, so that a killed run goes on."""
+
+import io
+import os
+import threading
+from collections.abc import Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+
+import numpy as np
+
+from triggerforge.data.generator.chunk import ChunkTask, Columns, make_chunk
+from triggerforge.errors import DataError, TriggerForgeError
+from triggerforge.runfolder import write_atomic
+
+SUFFIX = ".npz"
+
+
+def make_chunks(
+    tasks: Sequence[ChunkTask], folder: Path, workers: int
+) -> Generator[ChunkTask, None, None]:
+    """Writes each task's columns to `folder`, in `workers` processes; yields tasks as they end.
+
+    Chunks that are there already are not made again. Raises what a chunk raises, and
+    TriggerForgeError if a worker process is killed.
+    """
+    missing = [task for task in tasks if not chunk_path(folder, task).exists()]
+    missing_names = {task.name for task in missing}
+    yield from (task for task in tasks if task.name not in missing_names)
+    if workers == 1 or len(missing) <= 1:
+        for task in missing:
+            _work(task, folder)
+            yield task
+        return
+    with closing(_in_processes(missing, folder, min(workers, len(missing)))) as done:
+        yield from done
+
+
+def chunk_path(folder: Path, task: ChunkTask) -> Path:
+    """The file of a chunk."""
+    return folder / f"{task.name}{SUFFIX}"
+
+
+def read_chunk(path: Path) -> Columns:
+    """The columns of a chunk's file."""
+    with np.load(path) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def available_cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _in_processes(
+    tasks: Sequence[ChunkTask], folder: Path, workers: int
+) -> Generator[ChunkTask, None, None]:
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_die_with_parent)
+    try:
+        running: dict[Future[None], ChunkTask] = {
+            pool.submit(_work, task, folder): task for task in tasks
+        }
+        while running:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
+                yield running.pop(future)
+    except BrokenProcessPool as error:
+        raise TriggerForgeError(
+            "a generator process was killed, often for want of memory; run again with fewer "
+            "generate.workers: finished chunks are kept"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _work(task: ChunkTask, folder: Path) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, **make_chunk(task))  # type: ignore[arg-type]
+    try:
+        write_atomic(chunk_path(folder, task), buffer.getvalue())
+    except OSError as error:
+        raise DataError(
+            f"cannot write chunk {task.name} to {folder}: {error.strerror}; "
+            "make room and run again: finished chunks are kept"
+        ) from error
+
+
+def _die_with_parent() -> None:
+    """Ends this worker when its parent is gone, even by kill -9."""
+    parent = parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
