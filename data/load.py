@@ -13,7 +13,7 @@ from triggerforge.data.contract import InputContract
 from triggerforge.data.dataset import Dataset, Splits
 from triggerforge.data.features import InputBuilder
 from triggerforge.data.scaling import derive_contract
-from triggerforge.data.source import Batch, Count, EventSource, source_files
+from triggerforge.data.source import Batch, Count, EventSource
 from triggerforge.data.splits import PARTS, load_splits, save_splits, split_indices
 from triggerforge.data.spool import Spool
 from triggerforge.data.storage import writing
@@ -34,7 +34,7 @@ def load(config: DataConfig, generated: Path | None, seed: int, folder: Path) ->
     """
     if not config.source and generated is None:
         raise DataError("no events: set data.source, or give a section `generate`")
-    files = source_files(config.source) if config.source else [generated or Path()]
+    files = config.input_files() if config.source else [generated or Path()]
     with closing(Spool(folder / _SPOOL_FILE)) as spool:
         with writing(spool.path):
             sources, count = _read(config, files, spool)

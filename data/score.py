@@ -57,7 +57,6 @@ def score_file(
     predict: Predict,
     config: DataConfig,
     contract: InputContract,
-    classes: tuple[str, ...],
     source: Path,
     out: Path,
 ) -> Scored:
@@ -72,6 +71,7 @@ def score_file(
     if out.resolve() == source.resolve():
         raise DataError(f"{out} is the input itself; write the scores to another file")
     events = EventSource(source, config)
+    classes = events.classes
     _check_inputs(events, contract)
     done = Scored(str(out))
     with (

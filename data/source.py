@@ -1,6 +1,5 @@
 """Events from files, chunk by chunk: read, selected, labelled, as network inputs."""
 
-import glob
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -45,17 +44,6 @@ class Count:
     deselected: int = 0
     kept: dict[str, int] = field(default_factory=dict)
     """class -> events"""
-
-
-def source_files(patterns: tuple[str, ...]) -> list[Path]:
-    """The files of `data.source`, sorted within each pattern; raises DataError if one has none."""
-    files: list[Path] = []
-    for pattern in patterns:
-        found = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else [pattern]
-        if not found:
-            raise DataError(f"data.source: no file matches {pattern!r} in {Path.cwd()}")
-        files += [Path(name) for name in found]
-    return files
 
 
 class EventSource:

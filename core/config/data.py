@@ -1,12 +1,14 @@
 """Configuration of the stage `data`."""
 
+import glob
 import math
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from triggerforge.config.base import Config
-from triggerforge.errors import did_you_mean
+from triggerforge.errors import DataError, did_you_mean
 
 Format = Literal[
     "auto",
@@ -116,6 +118,20 @@ class DataConfig(Config):
     """Quantities kept for plots. Left out: jet_pt, jet_eta, jet_mass where the file has them."""
     write_scores: Literal["root", "parquet", "none"] = "none"
     """At the end of the run, write the input files again with the scores appended."""
+
+    def input_files(self) -> list[Path]:
+        """The files of `source`, sorted within each pattern; none where it was left out.
+
+        Raises DataError if a pattern matches nothing.
+        """
+        files: list[Path] = []
+        for pattern in self.source:
+            magic = glob.has_magic(pattern)
+            found = sorted(glob.glob(pattern, recursive=True)) if magic else [pattern]
+            if not found:
+                raise DataError(f"data.source: no file matches {pattern!r} in {Path.cwd()}")
+            files += [Path(name) for name in found]
+        return files
 
     @field_validator("split")
     @classmethod
