@@ -1,7 +1,76 @@
 """Configuration of the stage `firmware`."""
 
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
 from triggerforge.config.base import Config
+from triggerforge.tools import find_tool
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,39}$")]
+"""A name that C++, Verilog and VHDL all accept."""
+
+
+class HlsConfig(Config):
+    """The hls4ml project."""
+
+    enabled: bool = True
+    """Write the hls4ml project, compile it with g++ and predict with it."""
+    backend: Literal["Vitis", "Vivado", "Quartus", "Catapult", "oneAPI", "Libero"] = "Vitis"
+    """hls4ml backend. Vitis and Vivado compile with g++ alone; others may need the vendor's tools."""
+    strategy: Literal["latency", "distributed_arithmetic", "resource"] = "latency"
+    """How the matrix products are written: `latency` compiles fastest, `distributed_arithmetic`
+    turns them into adders (minutes to convert and compile, fewer LUTs), `resource` reuses DSPs."""
+    reuse_factor: int = Field(default=1, ge=1)
+    """Multiplications that share a multiplier, for the strategy `resource`."""
+    clock_uncertainty: float = Field(default=0.27, ge=0, lt=1)
+    """Part of the clock period that vendor synthesis keeps as a margin."""
+    synthesize: bool = False
+    """Run the vendor's C synthesis too, where `vitis-run` is found. Takes minutes to hours."""
+
+
+class RtlConfig(Config):
+    """The standalone RTL."""
+
+    enabled: bool = True
+    """Write the RTL, and simulate it cycle by cycle with Verilator."""
+    language: Literal["verilog", "vhdl"] = "verilog"
+    """Hardware language. VHDL is simulated and synthesised through ghdl."""
+    clock_uncertainty: float = Field(default=0.1, ge=0, lt=1)
+    """Part of the clock period that pipelining and constraints keep as a margin."""
+    optimize: Literal[0, 1, 2, 3] = 0
+    """-O level of the compiled simulation: 0 compiles fast, 2 runs fast."""
+
+
+class SynthesisConfig(Config):
+    """Counting of LUTs, flip-flops, carries, DSPs and block RAMs."""
+
+    tool: Literal["yosys", "none"] = "yosys"
+    """`none` leaves an estimate from the adder graph, marked as such."""
+    timeout_s: float = Field(default=900.0, gt=0)
+    """Time [s] after which synthesis is given up and the estimate stands."""
 
 
 class FirmwareConfig(Config):
-    """To be filled by the stage's owner."""
+    """The hls4ml project, the RTL, their simulations, and what the design takes on a part."""
+
+    name: Identifier = "tagger"
+    """Name of the top module and of the HLS function."""
+    part: str = "xcvu13p-flga2577-2-e"
+    """FPGA part, as its vendor writes it."""
+    clock_ns: float = Field(default=5.0, gt=0)
+    """Target clock period [ns]."""
+    vectors: int = Field(default=1000, ge=16)
+    """Events in the test benches that are written beside the firmware."""
+    hls: HlsConfig = HlsConfig()
+    """The hls4ml project."""
+    rtl: RtlConfig = RtlConfig()
+    """The standalone RTL."""
+    synthesis: SynthesisConfig = SynthesisConfig()
+    """Resources."""
+
+    def input_files(self) -> list[Path]:
+        """The programs that the stage calls: once a missing tool is there, the stage runs again."""
+        found = (find_tool(name) for name in ("g++", "verilator", "yosys", "ghdl", "vitis"))
+        return [Path(tool.path) for tool in found if tool.path]

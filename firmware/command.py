@@ -1,0 +1,68 @@
+"""Calls of external tools: the whole log is kept, and an error shows its end."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from triggerforge.errors import ToolFailedError
+from triggerforge.tools import Tool
+
+_TAIL_LINES = 30
+
+
+def run_tool(
+    tool: Tool,
+    arguments: Sequence[str],
+    folder: Path,
+    log: str,
+    timeout_s: float | None = None,
+    output: str | None = None,
+) -> None:
+    """Runs `tool` in `folder`; what it says goes to `folder/log`.
+
+    With `output`, its standard output is a result and goes to that file in `folder`.
+
+    Raises ToolFailedError, with the end of the log, if it fails, crashes or takes too long.
+    """
+    path = folder / log
+    with path.open("w") as said, (folder / (output or log)).open("a") as result:
+        try:
+            process = subprocess.Popen(
+                [*tool.command, *arguments],
+                cwd=folder,
+                env=os.environ | tool.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=result,
+                stderr=said,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ToolFailedError(f"{tool.name} does not start: {error}") from error
+        try:
+            status = process.wait(timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise ToolFailedError(
+                f"{tool.name} took longer than {timeout_s:g} s and was stopped; "
+                "allow it more time or make the design smaller"
+            ) from error
+        finally:
+            _end(process)
+    if status != 0:
+        raise ToolFailedError(
+            f"{tool.name} ended with status {status}; the end of its log:\n{log_tail(path)}"
+        )
+
+
+def log_tail(path: Path) -> str:
+    """The last lines of a log file."""
+    lines = path.read_text(errors="replace").splitlines()
+    return "\n".join(lines[-_TAIL_LINES:]) or "(the log is empty)"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Stops the tool and what it started; also when the caller is interrupted."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -1,0 +1,86 @@
+"""The simulated firmware as runtimes: "hls4ml" (C simulation) and "rtl" (Verilator, every cycle)."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triggerforge.errors import ArtifactError, MissingToolError
+from triggerforge.export.runtime import (
+    ENGINES,
+    EngineSource,
+    Runtime,
+    require_buffers,
+    require_inputs,
+    require_part,
+)
+from triggerforge.firmware.csim import CSimulation
+from triggerforge.firmware.rtl_part import SIMULATION
+from triggerforge.firmware.simulation import Simulation
+from triggerforge.firmware.steps import FACTS_FILE
+from triggerforge.runfolder import read_json
+
+
+class Simulated(Protocol):
+    """What both simulations offer."""
+
+    outputs: int
+
+    def predict(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """Outputs (N, outputs) of x (N, …)."""
+
+
+class FirmwareRuntime:
+    """A simulation of the firmware under the protocol of every engine."""
+
+    model = "quantized"
+
+    def __init__(self, name: str, shape: tuple[int, ...], simulated: Simulated) -> None:
+        self.name = name
+        self._shape = shape
+        self._simulated = simulated
+
+    def predict(self, x: NDArray[np.float32]) -> NDArray[Any]:
+        """Outputs (N, outputs), float64, of x (N, *shape) on the contract's grid."""
+        return self._simulated.predict(require_inputs(x, self._shape))
+
+    def bind(self, x: NDArray[np.float32], y: NDArray[Any]) -> Callable[[], None]:
+        """A call that copies the simulation's outputs into y: hardware has no form in place."""
+        require_buffers(x, y, self._shape, self._simulated.outputs, np.float64)
+        predict = self._simulated.predict
+
+        def call() -> None:
+            y[:] = predict(x)
+
+        return call
+
+
+@ENGINES.register("hls4ml")
+def _hls4ml(source: EngineSource) -> Runtime:
+    folder = _part(source, "hls4ml", "hls4ml C simulation")
+    return FirmwareRuntime("hls4ml", _shape(source), CSimulation(folder))
+
+
+@ENGINES.register("rtl")
+def _rtl(source: EngineSource) -> Runtime:
+    folder = _part(source, "rtl", "RTL simulation")
+    return FirmwareRuntime("rtl", _shape(source), Simulation(folder / SIMULATION))
+
+
+def _shape(source: EngineSource) -> tuple[int, ...]:
+    return tuple(require_part(source.quantized, "a quantised model").contract.shape)
+
+
+def _part(source: EngineSource, name: str, what: str) -> Path:
+    """The folder of a part; raises MissingToolError, with the reason, where it could not be run."""
+    folder = Path(require_part(source.firmware_folder, "a firmware folder")) / name
+    if not folder.is_dir():
+        raise ArtifactError(
+            f"{folder} is not there; enable it in the section firmware and run that stage again"
+        )
+    reason = read_json(folder / FACTS_FILE).get("not_run", {}).get(what)
+    if reason:
+        raise MissingToolError(f"engine {name!r} was not built: {reason}")
+    return folder

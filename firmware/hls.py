@@ -1,0 +1,125 @@
+"""The hls4ml project: written from the HGQ2 model, compiled with g++, ready for the vendor's tool."""
+
+import contextlib
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triggerforge.compression.quantized_model import QuantizedModel
+from triggerforge.config.firmware import FirmwareConfig
+from triggerforge.errors import MissingToolError, ModelError, ToolFailedError
+from triggerforge.firmware.command import run_tool
+from triggerforge.firmware.library import seal_library
+from triggerforge.runfolder import write_atomic
+from triggerforge.tools import Tool
+
+_LOG = "hls4ml.log"
+_COMPILERS = {"oneAPI": "icpx", "Libero": "shls"}
+"""backends of which hls4ml compiles the project with the vendor's compiler"""
+
+
+def write_project(
+    config: FirmwareConfig,
+    quantized: QuantizedModel,
+    inputs: NDArray[Any],
+    expected: NDArray[Any],
+    folder: Path,
+) -> None:
+    """Writes the project with precisions from the model, and the vendor's test bench data.
+
+    inputs (N, *shape) and expected (N, outputs) go to tb_data. Every path in it is relative: the
+    folder can be moved. Raises ModelError with hls4ml's own words where it refuses the model.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    log = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(log), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of TensorFlow and QKeras, which hls4ml looks for
+            _convert(config, quantized, folder).write()
+    except Exception as error:
+        raise ModelError(
+            f"hls4ml ({config.hls.backend}, {config.hls.strategy}) refuses the model: {error!r}; "
+            "choose another firmware.hls.backend or strategy, or set firmware.hls.enabled: false"
+        ) from error
+    finally:
+        (folder / _LOG).write_text(log.getvalue())
+    _make_movable(folder)
+    _write_bench(inputs, expected, folder / "tb_data")
+
+
+def _convert(config: FirmwareConfig, quantized: QuantizedModel, folder: Path) -> Any:
+    """hls4ml's ModelGraph."""
+    import hls4ml
+
+    model = {
+        "Precision": "ap_fixed<16,6>",  # of what is not quantised; the model's own formats rule
+        "ReuseFactor": config.hls.reuse_factor,
+        "Strategy": config.hls.strategy,
+    }
+    options = {}
+    if config.hls.backend in ("Vitis", "Vivado"):
+        percent = f"{100 * config.hls.clock_uncertainty:g}%"
+        # weights in headers: the compiled library then needs no file beside it
+        options = {"clock_uncertainty": percent, "write_weights_txt": False}
+    return hls4ml.converters.convert_from_keras_model(
+        quantized.keras_model(),
+        output_dir=str(folder),
+        project_name=config.name,
+        backend=config.hls.backend,
+        io_type="io_parallel",
+        part=config.part,
+        clock_period=config.clock_ns,
+        hls_config={"Model": model},
+        **options,
+    )
+
+
+def _make_movable(folder: Path) -> None:
+    """hls4ml notes where it wrote; the notes must hold wherever the folder goes."""
+    path = folder / "hls4ml_config.yml"
+    if path.is_file():
+        write_atomic(path, path.read_text().replace(str(folder), "."))
+
+
+def _write_bench(inputs: NDArray[Any], expected: NDArray[Any], folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    files = {"tb_input_features.dat": inputs, "tb_output_predictions.dat": expected}
+    for name, values in files.items():
+        np.savetxt(folder / name, np.reshape(values, (len(values), -1)), fmt="%.17g")
+
+
+def compile_project(
+    config: FirmwareConfig, quantized: QuantizedModel, gcc: Tool, folder: Path
+) -> None:
+    """Runs the project's build_lib.sh, as hls4ml's `compile()` does, and seals the library.
+
+    Raises MissingToolError where the backend compiles with a vendor's compiler, ToolFailedError with
+    the end of the log where the compiler fails.
+    """
+    script = folder / "build_lib.sh"
+    if not script.is_file():
+        compiler = _COMPILERS.get(config.hls.backend, "the vendor's compiler")
+        raise MissingToolError(
+            f"hls4ml compiles {config.hls.backend} projects with {compiler}, not with {gcc.name}; "
+            "use the backend Vitis for a C simulation here"
+        )
+    bash = Tool("g++ (build_lib.sh)", "", "", True, command=("bash",))
+    run_tool(bash, [script.name], folder, "g++.log")
+    built = list((folder / "firmware").glob(f"{config.name}*.so"))
+    if len(built) != 1:
+        raise ToolFailedError(
+            f"build_lib.sh left {len(built)} libraries in {folder}/firmware, not 1"
+        )
+    library = built[0].rename(folder / "firmware" / f"{config.name}.so")
+    inputs, outputs = quantized.alir.shape
+    seal_library(
+        folder,
+        str(library.relative_to(folder)),
+        function=f"{config.name}_double",
+        inputs=inputs,
+        outputs=outputs,
+    )

@@ -1,0 +1,60 @@
+"""The part `synthesis` of the stage: what the RTL takes on the FPGA, by yosys or as an estimate."""
+
+from pathlib import Path
+from typing import Any
+
+from triggerforge.config.firmware import FirmwareConfig
+from triggerforge.errors import MissingToolError, ToolFailedError
+from triggerforge.firmware.parts import find_part, shares
+from triggerforge.firmware.pipelining import Pipeline
+from triggerforge.firmware.rtl import verilog_sources
+from triggerforge.firmware.synthesis import Utilisation, synthesize
+from triggerforge.progress import say
+from triggerforge.result import Resources
+from triggerforge.tools import require
+
+_DEFAULT_FAMILY = "xcup"
+
+
+def count_resources(
+    config: FirmwareConfig, design: Pipeline, latency: int, rtl: Path, folder: Path
+) -> dict[str, Any]:
+    """{"resources": a row of the record, "not_run": reasons}; `rtl` is the finished part `rtl`."""
+    not_run: dict[str, str] = {}
+    used: dict[str, int | None] = {
+        "lut": design.lut_estimate,
+        "ff": design.register_bits,
+        "dsp": None,
+        "bram": None,
+    }
+    extra: dict[str, Any] = {"method": "estimate"}
+    try:
+        found = _synthesize(config, rtl, folder)
+        used = {"lut": found.lut, "ff": found.ff, "dsp": found.dsp, "bram": found.bram}
+        extra = {"method": "yosys", "carry_bits": found.carry_bits}
+    except (MissingToolError, ToolFailedError) as error:
+        say(f"[yellow]resources are an estimate:[/yellow] {error}")
+        not_run["yosys synthesis"] = str(error)
+    row: dict[str, Any] = {
+        "part": config.part,
+        "clock_ns": config.clock_ns,
+        "latency_cycles": latency,
+        "latency_ns": latency * config.clock_ns,
+        "ii": 1,
+        **used,
+        **extra,
+        "lut_estimate": design.lut_estimate,
+        "shares": shares(find_part(config.part), used),
+    }
+    return {"resources": Resources(**row).model_dump(), "not_run": not_run}
+
+
+def _synthesize(config: FirmwareConfig, rtl: Path, folder: Path) -> Utilisation:
+    if config.synthesis.tool == "none":
+        raise MissingToolError("firmware.synthesis.tool is none: set it to yosys")
+    sources = [path for path in verilog_sources(config, rtl) if "_wrapper" not in path.stem]
+    known = find_part(config.part)
+    family = known.family if known else _DEFAULT_FAMILY
+    return synthesize(
+        require("yosys"), sources, config.name, family, config.synthesis.timeout_s, folder
+    )

@@ -1,0 +1,2 @@
+TOP := $top
+LANGUAGE := $language

@@ -1,0 +1,34 @@
+"""VHDL for tools that read Verilog: ghdl analyses it and writes the netlist."""
+
+import shutil
+from pathlib import Path
+
+from triggerforge.firmware.command import run_tool
+from triggerforge.tools import Tool
+
+NETLIST = "netlist"
+_STANDARD = ["--std=08", f"--workdir={NETLIST}"]
+
+
+def vhdl_to_verilog(ghdl: Tool, name: str, folder: Path) -> Path:
+    """Writes folder/src/netlist/<name>_wrapper.v from the VHDL in folder/src.
+
+    Raises ToolFailedError with the end of ghdl's log.
+    """
+    source = folder / "src"
+    shutil.rmtree(source / NETLIST, ignore_errors=True)
+    (source / NETLIST).mkdir()
+    top = f"{name}_wrapper"
+    files = [str(path.relative_to(source)) for path in _in_order(source, name)]
+    run_tool(ghdl, ["-a", *_STANDARD, *files], source, "ghdl.log")
+    netlist = f"{NETLIST}/{top}.v"
+    run_tool(ghdl, ["synth", *_STANDARD, "--out=verilog", top], source, "synth.log", output=netlist)
+    return source / netlist
+
+
+def _in_order(source: Path, name: str) -> list[Path]:
+    """Entities before those that use them: operators, tables, stages, pipeline, wrapper."""
+    last = [source / f"{name}.vhd", source / f"{name}_wrapper.vhd"]
+    tables = sorted(source.glob("*_tables.vhd"))
+    stages = sorted(p for p in source.glob("*.vhd") if p not in last and p not in tables)
+    return [*sorted((source / "static").glob("*.vhd")), *tables, *stages, *last]
