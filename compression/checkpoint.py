@@ -31,7 +31,7 @@ def load(path: Path) -> tuple[dict[str, Any], dict[str, list[NDArray[Any]]]]:
     """
     groups: dict[str, list[NDArray[Any]]] = {}
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             record: dict[str, Any] = json.loads(str(file[_RECORD]))
             for name in sorted(set(file.files) - {_RECORD}):
                 groups.setdefault(name.split("/")[0], []).append(file[name])

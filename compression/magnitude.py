@@ -44,7 +44,7 @@ class Kernels:
         for kernel in self.kernels:
             mask = kernel.mask(state, fraction)
             for place in (kernel.weight, *kernel.bits):
-                masks[place] = mask
+                masks[place] = jnp.array(mask)  # one buffer each: the epoch takes them over
         return masks
 
 
