@@ -1,0 +1,1 @@
+"""The engines of `triggerforge.export.runtime`, one file each."""

@@ -1,0 +1,1 @@
+"""Lowering of Keras and HGQ2 layers, by kind of layer."""

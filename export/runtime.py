@@ -1,0 +1,125 @@
+"""The runtimes: one protocol, many engines, one registry.
+
+An engine is made from an `EngineSource` by the factory that ENGINES holds under its name. The
+rooms above register theirs here too (`triggerforge.firmware.engines`: "hls4ml", "rtl").
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triggerforge.compression.quantized_model import QuantizedModel
+from triggerforge.errors import ModelError
+from triggerforge.registry import Registry
+from triggerforge.training.trained import TrainedModel
+
+
+class Runtime(Protocol):
+    """A network that can be asked for its outputs."""
+
+    name: str
+    """as registered"""
+    model: str
+    """"float" or "quantized" """
+
+    def predict(self, x: NDArray[np.float32]) -> NDArray[Any]:
+        """Outputs (N, outputs) for x (N, *contract.shape), float32.
+
+        Quantised engines want x on the contract's grid (`InputContract.quantize`).
+        Raises ModelError for another shape or type.
+        """
+
+    def bind(self, x: NDArray[np.float32], y: NDArray[Any]) -> Callable[[], None]:
+        """A call that reads x and writes y, both kept and reused: the hot loop.
+
+        y has the shape and type of `predict(x)`. Raises ModelError otherwise.
+        """
+
+
+@dataclass(frozen=True)
+class EngineSource:
+    """What engines are made from; an engine raises ModelError if its part is None."""
+
+    trained: TrainedModel | None = None
+    quantized: QuantizedModel | None = None
+    export_folder: Path | None = None
+    firmware_folder: Path | None = None
+
+
+EngineFactory = Callable[[EngineSource], Runtime]
+ENGINES: Registry[EngineFactory] = Registry("engine")
+
+
+def require_inputs(x: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """x, contiguous; raises ModelError unless it is float32 (N, *shape)."""
+    if not isinstance(x, np.ndarray) or x.dtype != np.float32 or x.shape[1:] != shape:
+        found = f"{x.dtype} {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
+        raise ModelError(
+            f"inputs are {found}; the model takes float32 (N, {', '.join(map(str, shape))}): "
+            "quantize with the input contract, or use x.astype(np.float32)"
+        )
+    return np.ascontiguousarray(x)
+
+
+def require_buffers(
+    x: NDArray[Any], y: NDArray[Any], shape: tuple[int, ...], outputs: int, dtype: Any
+) -> None:
+    """Raises ModelError unless x and y are arrays that a bound call can use in place."""
+    require_inputs(x, shape)
+    wanted = (len(x), outputs)
+    if y.shape != wanted or y.dtype != dtype:
+        raise ModelError(
+            f"the output buffer is {y.dtype} {y.shape}; wanted is {np.dtype(dtype)} {wanted}"
+        )
+    if not (x.flags.c_contiguous and y.flags.c_contiguous):
+        raise ModelError("a bound call works in place: give contiguous arrays for x and y")
+
+
+def require_part(part: Any, what: str) -> Any:
+    """`part`; raises ModelError if it is None."""
+    if part is None:
+        raise ModelError(f"this engine needs {what}, and the source has none; run that stage first")
+    return part
+
+
+@ENGINES.register("torch")
+def _torch(source: EngineSource) -> Runtime:
+    from triggerforge.export.engines.torch import TorchRuntime
+
+    return TorchRuntime(require_part(source.trained, "a trained model"))
+
+
+@ENGINES.register("onnxruntime")
+def _onnxruntime(source: EngineSource) -> Runtime:
+    from triggerforge.export.engines.onnxruntime import OnnxRuntime
+    from triggerforge.export.files import FLOAT_FILE
+
+    folder = require_part(source.export_folder, "an export folder")
+    return OnnxRuntime("onnxruntime", "float", folder / FLOAT_FILE)
+
+
+@ENGINES.register("onnxruntime-quantized")
+def _onnxruntime_quantized(source: EngineSource) -> Runtime:
+    from triggerforge.export.engines.onnxruntime import OnnxRuntime
+    from triggerforge.export.files import QUANTIZED_FILE
+
+    folder = require_part(source.export_folder, "an export folder")
+    return OnnxRuntime("onnxruntime-quantized", "quantized", folder / QUANTIZED_FILE)
+
+
+@ENGINES.register("alir")
+def _alir(source: EngineSource) -> Runtime:
+    from triggerforge.export.engines.alir import AlirRuntime
+
+    return AlirRuntime(require_part(source.quantized, "a quantised model"))
+
+
+@ENGINES.register("hgq2")
+def _hgq2(source: EngineSource) -> Runtime:
+    from triggerforge.export.engines.hgq2 import Hgq2Runtime
+
+    return Hgq2Runtime(require_part(source.quantized, "a quantised model"))
