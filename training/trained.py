@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,10 @@ def from_file(path: Path) -> dict[str, Any]:
     Raises ArtifactError if there is no such file or it is damaged.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # a plain pickle of another origin: refused below, a warning adds nothing
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}; train again") from error
     if not isinstance(state, dict) or isinstance(state, Tensor):
