@@ -1,0 +1,114 @@
+"""The main job from end to end, small but real: every stage, every tool, and kill -9 in each."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from triggerforge.pipeline import STAGES
+
+ROOT = Path(__file__).parents[1]
+SAMPLES = ROOT.parent / "shared" / "data"
+QKERAS = ROOT / ".venv-qkeras" / "bin" / "python"
+EXACT = {"alir", "onnxruntime-quantized", "hls4ml", "rtl"}
+SECTIONS = {
+    "version",
+    "context",
+    "data",
+    "metrics",
+    "compression",
+    "parity",
+    "resources",
+    "latency",
+}
+
+
+def command(verb: str, config: str, runs: Path, *more: str) -> list[str]:
+    call = "import sys; from triggerforge.cli import main; sys.exit(main())"
+    path = str(ROOT / "configs" / f"{config}.yaml")
+    return [sys.executable, "-c", call, verb, path, "--quick", "--runs", str(runs), *more]
+
+
+def run(verb: str, config: str, runs: Path, *more: str) -> dict[str, Any]:
+    done = subprocess.run(
+        command(verb, config, runs, *more), cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    result: dict[str, Any] = json.loads((runs / f"{config}-quick" / "result.json").read_text())
+    return result
+
+
+def require_parity(result: dict[str, Any]) -> None:
+    exact = [row for row in result["parity"] if row["candidate"] in EXACT]
+    assert {row["candidate"] for row in exact} == EXACT
+    assert all(row["mismatches"] == 0 and row["tolerance_lsb"] == 0 for row in exact)
+    assert all(row["events"] > 0 for row in exact)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", ["jets5_deepsets", "jets5_jedi_linear", "jets5_cnn"])
+def test_every_model_ends_in_verified_firmware(config: str, tmp_path: Path) -> None:
+    result = run("run", config, tmp_path)
+    assert set(result) >= SECTIONS
+    require_parity(result)
+    assert (tmp_path / f"{config}-quick" / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the NanoAOD sample is not beside the checkout")
+def test_a_users_root_file_comes_back_with_scores(tmp_path: Path) -> None:
+    import uproot
+
+    result = run("run", "nanoaod", tmp_path)
+    require_parity(result)
+    (scored,) = (tmp_path / "nanoaod-quick" / "scores").glob("*.root")
+    with uproot.open(scored) as file:
+        tree = file["Events"]
+        names = tree.keys(filter_name="*tf_score_*")
+        assert len(names) == len(result["data"]["classes"])
+        assert tree.num_entries == 200
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not QKERAS.is_file(), reason="no QKeras environment; `make qkeras` makes it")
+def test_a_qkeras_model_ends_in_verified_firmware(tmp_path: Path) -> None:
+    result = run("run", "jets5_qkeras", tmp_path)
+    require_parity(result)
+    rows = {row["candidate"]: row for row in result["parity"]}
+    assert rows["qkeras"]["mismatches"] == 0 and rows["qkeras-hls4ml"]["mismatches"] == 0
+
+
+@pytest.mark.slow
+def test_kill_9_in_every_stage_loses_nothing(tmp_path: Path) -> None:
+    """A process killed in each stage in turn; then the run ends well and repeats in no time."""
+    folder = tmp_path / "demo-quick"
+    for stage in (s.name for s in STAGES if s.name != "scores"):
+        _kill_in(stage, folder, tmp_path)
+        assert not (folder / stage).exists(), "a stage that was killed must not stand as whole"
+    result = run("run", "demo", tmp_path)
+    assert set(result) >= SECTIONS
+    require_parity(result)
+    start = time.monotonic()
+    assert run("run", "demo", tmp_path) == result
+    assert time.monotonic() - start < 20
+
+
+def _kill_in(stage: str, folder: Path, runs: Path) -> None:
+    with (runs / "log").open("w") as log:
+        process = subprocess.Popen(
+            command("run", "demo", runs), cwd=ROOT, stderr=log, stdout=log, start_new_session=True
+        )
+    partial = folder / f".{stage}.partial"
+    deadline = time.monotonic() + 400
+    while not partial.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert partial.exists(), (runs / "log").read_text()[-4000:]
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
