@@ -1,0 +1,139 @@
+"""QKeras files made by QKeras 0.9 itself come back with the same bits; others are refused by name."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from shutil import copy
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from triggerforge.compression.qkeras_file import read_qkeras
+from triggerforge.compression.qkeras_quantizer import parse_quantizer
+from triggerforge.compression.quantized_model import QuantizedModel
+from triggerforge.data.contract import InputContract, InputFeature
+from triggerforge.errors import ModelError, UnsupportedOperationError
+from triggerforge.fixedpoint import FixedFormat
+
+HERE = Path(__file__).parent
+PORT = FixedFormat.parse("ap_fixed<8,4,RND,SAT>")
+
+
+def contract(*shape: int) -> InputContract:
+    features = tuple(InputFeature(f"x{i}", "1", 0.0, 0, PORT) for i in range(shape[-1]))
+    return InputContract(features, shape)
+
+
+CASES = [("mlp", (6,), ("a", "b", "c")), ("cnn", (6, 6, 1), ("a", "b"))]
+
+
+@pytest.mark.parametrize(("name", "shape", "classes"), CASES)
+def test_the_bits_are_those_of_qkeras(
+    name: str, shape: tuple[int, ...], classes: tuple[str, ...]
+) -> None:
+    model = read_qkeras(HERE / f"{name}.h5", contract(*shape))
+    quantized = QuantizedModel.from_keras(model, contract(*shape), classes)
+    with np.load(HERE / f"{name}.npz") as expected:
+        assert len(np.unique(expected["y"])) > 20
+        np.testing.assert_array_equal(quantized.predict(expected["x"]), expected["y"])
+    assert quantized.ebops > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "format_"),
+    [
+        ("quantized_bits(6,0,alpha=1)", "ap_fixed<6,1,RND_CONV,SAT>"),
+        ("quantized_bits(6,2,1,alpha=1.0)", "ap_fixed<6,3,RND_CONV,SAT_SYM>"),
+        ("quantized_bits(4,1,0,0,1)", "ap_ufixed<4,1,RND_CONV,SAT>"),
+        ("quantized_relu(4,2)", "ap_ufixed<4,2,RND_CONV,SAT>"),
+        ("quantized_relu(bits=3)", "ap_ufixed<3,0,RND_CONV,SAT>"),
+    ],
+)
+def test_quantizers_have_their_formats(text: str, format_: str) -> None:
+    assert parse_quantizer(text, "layer")[1] == FixedFormat.parse(format_)
+
+
+@pytest.mark.parametrize(
+    ("spec", "error"),
+    [
+        ("binary()", UnsupportedOperationError),
+        ("ternary", UnsupportedOperationError),
+        ("quantized_bits(4,0,alpha='auto_po2')", UnsupportedOperationError),
+        ("quantized_bits(1,0,alpha=1)", UnsupportedOperationError),
+        ("quantized_relu(4,2,negative_slope=0.25)", UnsupportedOperationError),
+        ("quantized_bits(__import__('os').system('true'))", ModelError),
+        ("quantized_bits(4", UnsupportedOperationError),
+        (None, UnsupportedOperationError),
+    ],
+)
+def test_other_quantizers_are_refused(spec: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="fc1"):
+        parse_quantizer(spec, "model.h5: fc1")
+
+
+def edited(tmp_path: Path, edit: Callable[[list[dict[str, Any]]], None]) -> Path:
+    path = tmp_path / "edited.h5"
+    copy(HERE / "mlp.h5", path)
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        edit(config["config"]["layers"])
+        file.attrs["model_config"] = json.dumps(config)
+    return path
+
+
+def _softmax(layers: list[dict[str, Any]]) -> None:
+    layers.append({"class_name": "Activation", "config": {"name": "s", "activation": "softmax"}})
+
+
+def test_a_last_softmax_is_left_out(tmp_path: Path) -> None:
+    model = read_qkeras(edited(tmp_path, _softmax), contract(6))
+    with np.load(HERE / "mlp.npz") as expected:
+        np.testing.assert_array_equal(model.predict(expected["x"], verbose=0), expected["y"])
+
+
+def _lstm(layers: list[dict[str, Any]]) -> None:
+    layers[2]["class_name"] = "LSTM"
+
+
+def _branch(layers: list[dict[str, Any]]) -> None:
+    layers[3]["inbound_nodes"] = [[["fc1", 0, 0, {}]]]
+
+
+def _inner_tanh(layers: list[dict[str, Any]]) -> None:
+    layers[1]["config"]["activation"] = "tanh"
+
+
+def _unquantised(layers: list[dict[str, Any]]) -> None:
+    del layers[2]
+    layers[2]["inbound_nodes"] = [[["fc1", 0, 0, {}]]]
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (_lstm, "layer 'LSTM'"),
+        (_branch, "only a chain"),
+        (_inner_tanh, "activation 'tanh'"),
+        (_unquantised, "not quantised"),
+    ],
+)
+def test_an_unsupported_layer_is_named(
+    edit: Callable[[list[dict[str, Any]]], None], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UnsupportedOperationError, match=words):
+        read_qkeras(edited(tmp_path, edit), contract(6))
+
+
+def test_other_inputs_are_refused() -> None:
+    with pytest.raises(ModelError, match=r"\(6,\), the contract says \(7,\)"):
+        read_qkeras(HERE / "mlp.h5", contract(7))
+
+
+@pytest.mark.parametrize("content", [b"", b"not hdf5", None])
+def test_a_damaged_file_is_named(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.h5"
+    path.write_bytes((HERE / "mlp.h5").read_bytes()[:5000] if content is None else content)
+    with pytest.raises(ModelError, match=r"damaged\.h5 is no QKeras model"):
+        read_qkeras(path, contract(6))
