@@ -48,9 +48,11 @@ def picture(
     return Picture(_inline(buffer.getvalue(), name, alt), alt, caption)
 
 
-def plain(text: str) -> str:
-    """`text` for an axis, a legend or a label, where matplotlib would read $…$ as mathematics."""
-    return str(text).replace("$", r"\$")
+def plain(text: str, most: int = 22) -> str:
+    """`text` for a label in a plot: $…$ is no mathematics, beyond `most` characters stands "…"."""
+    text = str(text)
+    short = text if len(text) <= most else text[: most - 1] + "…"
+    return short.replace("$", r"\$")
 
 
 def stamp(ax: Axes, config: ReportConfig) -> None:

@@ -19,14 +19,11 @@ def finite(value: Any) -> float | None:
 
 
 def number(value: Any, digits: int = 3) -> str:
-    """`value` to `digits` significant digits, thousands set apart."""
+    """`value` to `digits` significant digits, thousands set apart; whole numbers without zeros."""
     found = finite(value)
     if found is None:
         return DASH
-    if found == round(found) and abs(found) < 10**digits:
-        return f"{found:,.0f}"
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(found))))
-    return f"{found:,.{min(decimals, 12)}f}"
+    return f"{found:,.0f}" if found == round(found) else _significant(found, digits)
 
 
 def count(value: Any) -> str:
@@ -78,4 +75,11 @@ def _in_unit(value: Any, units: tuple[tuple[float, str], ...]) -> str:
     if found is None:
         return DASH
     scale, unit = next(((s, u) for s, u in units if abs(found) >= s), units[-1])
-    return f"{number(found / scale)} {unit}"
+    return f"{_significant(found / scale, 3)} {unit}"
+
+
+def _significant(value: float, digits: int) -> str:
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{min(decimals, 12)}f}"

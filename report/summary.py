@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from triggerforge.firmware.parts import find_part
 from triggerforge.report.material import MODELS, Material, not_run
 from triggerforge.report.numbers import DASH, count, finite, microseconds, number, percent, share
-from triggerforge.report.parts import find_part
 from triggerforge.report.plots.latency import engine_label
 from triggerforge.report.style import MODEL_NAMES
 from triggerforge.report.tables.parity import Verdict, is_exact, verdict
@@ -47,7 +47,7 @@ def summarize(material: Material) -> Summary:
     return Summary(
         sentence=_sentence(material),
         verdict=verdict(material),
-        engines=_engines(material.get("parity") or ()),
+        engines=engines(material.get("parity") or ()),
         tiles=(_accuracy(material), _size(material), _fabric(material), _area(material))
         + _software(material),
         missed_budget=str(material.get("compression", "target_missed") or ""),
@@ -66,7 +66,8 @@ def _sentence(material: Material) -> str:
     return f"{what}{told}{seen}: trained, quantised, built as firmware, and compared bit by bit."
 
 
-def _engines(rows: Any) -> tuple[Engine, ...]:
+def engines(rows: Any) -> tuple[Engine, ...]:
+    """One entry an engine out of the parity rows, tests and corner inputs taken together."""
     by_name: dict[str, list[Mapping[str, Any]]] = {}
     for entry in rows:
         by_name.setdefault(str(entry.get("candidate", "?")), []).append(entry)
@@ -131,7 +132,7 @@ def _area(material: Material) -> Tile:
     part = find_part(str(record.get("part", "")))
     lines = []
     for key in ("lut", "ff"):
-        whole = getattr(part, key) / part.slrs if part else None
+        whole = getattr(part, key) / part.slr if part else None
         lines.append(
             (
                 f"{count(record.get(key))} {key.upper()}",

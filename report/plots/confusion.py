@@ -44,7 +44,7 @@ def _matrix(material: Material, model: str, counts: NDArray[Any]) -> Picture:
         for (i, j), value in np.ndenumerate(percent):
             ink = "white" if value > 55 else INK
             ax.text(j, i, f"{value:.1f}", ha="center", va="center", color=ink, fontsize=small)
-        names = [plain(c) for c in classes]
+        names = [plain(c, 10) for c in classes]
         tilt = 0 if max(map(len, classes)) <= 6 and len(classes) <= 6 else 45
         ax.set_xticks(range(len(classes)), names, rotation=tilt)
         ax.set_yticks(range(len(classes)), names)

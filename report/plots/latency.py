@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from triggerforge.report.blocks import Plot
 from triggerforge.report.figure import picture, plain, stamp
 from triggerforge.report.material import Material, NotRunError
-from triggerforge.report.numbers import count, finite, microseconds
+from triggerforge.report.numbers import DASH, count, finite, microseconds
 from triggerforge.report.style import COLORS, MODEL_COLORS
 
 _QUANTILES = (("p50_us", "p50", "o"), ("p99_us", "p99", "|"), ("p999_us", "p99.9", "x"))
@@ -31,17 +31,17 @@ def latency(material: Material) -> Plot:
             ax = figure.add_subplot()
             draw_latency(ax, chosen, _fabric_ns(material) if batch == 1 else None)
             ax.set_title(f"batch {count(batch)}", loc="left")
-            ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=4)
+            ax.legend(loc="lower left")
             stamp(ax, material.config)
 
         alt = f"Latency of a call with {count(batch)} events, median: {words}"
         size = (5.8, 1.9 + 0.31 * len(chosen))
         pictures.append(picture(f"latency-{count(batch)}", paint, alt, size=size))
     calls = [int(c) for r in rows if (c := finite(r.get("calls")))]
-    spread = f"{min(calls):,} to {max(calls):,} calls a row" if calls else "number of calls unknown"
+    spread = " to ".join(f"{n:,}" for n in sorted({min(calls), max(calls)})) if calls else DASH
     return Plot(
         tuple(pictures),
-        f"Wall-clock time of one call, one thread, {spread}; the calls of the engines alternate. "
+        f"Wall-clock time of one call, one thread, {spread} calls a row; the calls of the engines alternate. "
         "Diamond: cycles times clock period of the RTL, no wall-clock time.",
         columns=2,
     )
@@ -62,7 +62,10 @@ def draw_latency(ax: Axes, rows: Sequence[Mapping[str, Any]], fabric_ns: float |
     """Draws the rows' quantiles on `ax`, fastest on top; `fabric_ns` is the RTL's latency in ns."""
     ordered = sorted(rows, key=lambda r: float(r["p50_us"]))
     names = [engine_label(r) for r in ordered]
-    for y, row in enumerate(ordered):
+    if fabric_ns is not None:
+        names.insert(0, "RTL (cycles × clock)")
+        ax.plot([fabric_ns / 1e3], [0], "D", color=MODEL_COLORS["firmware"])
+    for y, row in enumerate(ordered, start=len(names) - len(ordered)):
         color = MODEL_COLORS["float" if row.get("model") == "float" else "quantized"]
         ends = [v for key, _, _ in _QUANTILES if (v := finite(row.get(key))) is not None]
         ax.plot([min(ends), max(ends)], [y, y], color=color, linewidth=3, alpha=0.3)
@@ -72,11 +75,7 @@ def draw_latency(ax: Axes, rows: Sequence[Mapping[str, Any]], fabric_ns: float |
                 ax.plot([value], [y], marker, color=color, markersize=6.5)
     for _, label, marker in _QUANTILES:
         ax.plot([], [], marker, color=COLORS[8], label=label)
-    if fabric_ns is not None:
-        names.append("RTL (cycles × clock)")
-        ax.plot([fabric_ns / 1e3], [len(ordered)], "D", color=MODEL_COLORS["firmware"])
-        ax.plot([], [], "D", color=MODEL_COLORS["firmware"], label="RTL")
-    ax.set_yticks(range(len(names)), [plain(n) for n in names])
+    ax.set_yticks(range(len(names)), [plain(n, 34) for n in names])
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.tick_params(axis="y", which="both", length=0)
     ax.set_xscale("log")

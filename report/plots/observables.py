@@ -10,15 +10,15 @@ from triggerforge.report.material import Material, NotRunError
 from triggerforge.report.plots.histograms import edges, outlines
 from triggerforge.report.style import class_color
 
-_LABELS = {
-    "pt": r"$p_\mathrm{T}$ [GeV]",
-    "mass": "mass [GeV]",
-    "m": "mass [GeV]",
-    "mmdt_mass": "mMDT mass [GeV]",
-    "energy": "energy [GeV]",
-    "e": "energy [GeV]",
-    "eta": r"$\eta$",
-    "phi": r"$\varphi$ [rad]",
+# word in an observable's name: (how it is written, its unit)
+_QUANTITIES = {
+    "pt": (r"$p_\mathrm{T}$", "GeV"),
+    "mass": ("mass", "GeV"),
+    "m": ("mass", "GeV"),
+    "energy": ("energy", "GeV"),
+    "e": ("energy", "GeV"),
+    "eta": (r"$\eta$", ""),
+    "phi": (r"$\varphi$", "rad"),
 }
 
 
@@ -41,12 +41,12 @@ def observables(material: Material) -> Plot:
 
 
 def axis_label(name: str) -> str:
-    """`name` with its unit where it is a known kinematic quantity: jet_pt to "jet pT [GeV]"."""
-    stem, _, last = name.rpartition("_")
-    for prefix, quantity in ((name.partition("_")[0], name.partition("_")[2]), (stem, last)):
-        if quantity.lower() in _LABELS:
-            return plain(prefix.replace("_", " ")) + " " + _LABELS[quantity.lower()]
-    return _LABELS.get(name.lower(), plain(name.replace("_", " ")))
+    """`name` in words, with the unit where one of them is a known quantity: "jet pT [GeV]"."""
+    words = name.split("_")
+    known = [_QUANTITIES[word.lower()] for word in words if word.lower() in _QUANTITIES]
+    unit = f" [{known[0][1]}]" if known and known[0][1] else ""
+    shown = [_QUANTITIES.get(word.lower(), (plain(word), ""))[0] for word in words]
+    return " ".join(shown) + unit
 
 
 def _one(

@@ -3,11 +3,11 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from triggerforge.firmware.parts import Part, find_part
 from triggerforge.report.blocks import Plot
 from triggerforge.report.figure import HALF, picture, stamp
 from triggerforge.report.material import Material, NotRunError
 from triggerforge.report.numbers import finite, share
-from triggerforge.report.parts import Part, find_part
 from triggerforge.report.style import COLORS
 
 KINDS = (("lut", "LUT"), ("ff", "FF"), ("dsp", "DSP"), ("bram", "BRAM"))
@@ -30,7 +30,7 @@ def resources(material: Material) -> Plot:
             ),
         ),
         f"Resources of the design in percent of the whole {record.get('part')} and of one of its "
-        f"{part.slrs} SLR(s), as found by {record.get('method', 'an unnamed method')}.",
+        f"{part.slr} SLR(s), as found by {record.get('method', 'an unnamed method')}.",
         columns=1,
     )
 
@@ -41,7 +41,7 @@ def draw_resources(ax: Axes, material: Material, part: Part) -> None:
     known = [(k, label) for k, label in KINDS if finite(record.get(k)) is not None]
     for offset, slrs, color, label in (
         (-0.19, 1, COLORS[0], "of the part"),
-        (0.19, part.slrs, COLORS[1], "of one SLR"),
+        (0.19, part.slr, COLORS[1], "of one SLR"),
     ):
         values = [100 * slrs * float(record[k]) / getattr(part, k) for k, _ in known]
         places = [i + offset for i in range(len(known))]

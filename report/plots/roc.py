@@ -13,7 +13,8 @@ from triggerforge.report.material import MODELS, Material, NotRunError
 from triggerforge.report.style import MODEL_COLORS, MODEL_NAMES
 from triggerforge.training.metrics import scores
 
-_SIGNAL = np.linspace(0.02, 1.0, 99)
+SIGNAL = np.linspace(0.02, 1.0, 99)
+"""signal efficiencies at which the curves are drawn"""
 _FEWEST = 5
 """background events that must pass for a point to be drawn"""
 _DASHES = {"float": "-", "quantized": "--", "firmware": ":"}
@@ -21,7 +22,7 @@ _DASHES = {"float": "-", "quantized": "--", "firmware": ":"}
 
 @dataclass(frozen=True)
 class Curve:
-    """Background efficiency ε_B with its statistical error at the signal efficiencies _SIGNAL."""
+    """Background efficiency ε_B with its statistical error at the signal efficiencies SIGNAL."""
 
     model: str
     background: NDArray[np.float64]
@@ -66,14 +67,14 @@ def curves(material: Material, label: int) -> list[Curve]:
 def background_efficiency(
     score: NDArray[np.float64], signal: NDArray[np.bool_], weight: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """ε_B and its error at the signal efficiencies _SIGNAL; NaN where too few background pass.
+    """ε_B and its error at the signal efficiencies SIGNAL; NaN where too few background pass.
 
     `score`, `signal`, `weight`: (N,) each. The error is that of a weighted binomial fraction,
     sqrt((1-ε)² Σ_pass w² + ε² Σ_fail w²) / Σ w.
     """
     order = np.argsort(-score[signal], kind="stable")
     passed = np.cumsum(weight[signal][order])
-    reached = np.searchsorted(passed, _SIGNAL * passed[-1] * (1 - 1e-12))
+    reached = np.searchsorted(passed, SIGNAL * passed[-1] * (1 - 1e-12))
     thresholds = score[signal][order][np.minimum(reached, len(order) - 1)]
     order = np.argsort(-score[~signal], kind="stable")
     falling, weights = -score[~signal][order], weight[~signal][order]
@@ -93,9 +94,9 @@ def draw_roc(ax: Axes, found: list[Curve]) -> None:
     for curve in found:
         color, dashes = MODEL_COLORS[curve.model], _DASHES[curve.model]
         low, high = curve.background - curve.error, curve.background + curve.error
-        ax.fill_between(_SIGNAL, low, high, color=color, alpha=0.18, linewidth=0)
+        ax.fill_between(SIGNAL, low, high, color=color, alpha=0.18, linewidth=0)
         label = MODEL_NAMES[curve.model]
-        ax.plot(_SIGNAL, curve.background, dashes, color=color, label=label)
+        ax.plot(SIGNAL, curve.background, dashes, color=color, label=label)
     ax.set_yscale("log")
     ax.set_xlim(0, 1)
     ax.set_ylim(top=1)
@@ -113,7 +114,7 @@ def _picture(material: Material, label: int, found: list[Curve]) -> Picture:
         bottom.set_xlabel("signal efficiency")
         stamp(top, material.config)
 
-    half = int(np.argmin(np.abs(_SIGNAL - 0.5)))
+    half = int(np.argmin(np.abs(SIGNAL - 0.5)))
     words = ", ".join(f"{MODEL_NAMES[c.model]} {c.background[half]:.2g}" for c in found)
     alt = f"ROC of class {name} against the others; background at signal efficiency 0.5: {words}"
     return picture(f"roc-{label}", paint, alt, size=(THIRD, 4.3))
@@ -124,7 +125,7 @@ def _draw_ratio(ax: Axes, found: list[Curve]) -> None:
     for curve in found:
         ratio, error = curve.background / reference, curve.error / reference
         color = MODEL_COLORS[curve.model]
-        ax.fill_between(_SIGNAL, ratio - error, ratio + error, color=color, alpha=0.18, linewidth=0)
-        ax.plot(_SIGNAL, ratio, _DASHES[curve.model], color=color)
+        ax.fill_between(SIGNAL, ratio - error, ratio + error, color=color, alpha=0.18, linewidth=0)
+        ax.plot(SIGNAL, ratio, _DASHES[curve.model], color=color)
     ax.set_ylim(0.7, 1.45)
     ax.set_ylabel("ratio", loc="center")

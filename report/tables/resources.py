@@ -1,9 +1,9 @@
 """What the design takes of the part, in figures."""
 
+from triggerforge.firmware.parts import find_part
 from triggerforge.report.blocks import Table, row
 from triggerforge.report.material import Material
 from triggerforge.report.numbers import DASH, count, finite, number, share
-from triggerforge.report.parts import find_part
 from triggerforge.report.plots.resources import KINDS
 
 
@@ -15,7 +15,7 @@ def resources_table(material: Material) -> Table:
     for key, label in KINDS:
         used = finite(record.get(key))
         whole = getattr(part, key) if part else None
-        slr = whole / part.slrs if part and whole else None
+        slr = whole / part.slr if part and whole else None
         rows.append(row(label, count(used), count(whole), share(used, whole), share(used, slr)))
     cycles = count(record.get("latency_cycles"))
     bunches = finite(record.get("latency_ns"))
