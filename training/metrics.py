@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
-from scipy.stats import chi2
-from sklearn.metrics import roc_curve
+from scipy.special import gammaincinv, logsumexp
 
 from triggerforge.errors import DataError
 
@@ -66,8 +64,7 @@ def roc(
 
     logits (N, C), y (N,), weight (N,).
     """
-    fpr, tpr, _ = roc_curve(y == cls, scores(logits, cls), sample_weight=weight)
-    return np.asarray(tpr, np.float64), np.asarray(fpr, np.float64)
+    return _roc(scores(logits, cls), np.asarray(y) == cls, np.asarray(weight, np.float64))
 
 
 def scores(logits: NDArray[Any], cls: int) -> Array:
@@ -111,17 +108,28 @@ def rejection(
     The ROC is interpolated linearly. Weighted background counts as (sum w)^2 / sum w^2 events. The
     limit is the classical one of Garwood (Biometrika 28 (1936) 437) at 95 %, for a Poisson count.
     """
-    fpr, tpr, _ = roc_curve(signal, score, sample_weight=weight, drop_intermediate=False)
+    curve = _roc(np.asarray(score), signal, np.asarray(weight, np.float64))
     background = _effective(np.asarray(weight)[~signal])
-    eps = float(np.interp(efficiency, tpr, fpr))
+    eps = float(np.interp(efficiency, *curve))
     passed = eps * background
     entry: dict[str, Any] = {"value": None, "err": None, "passed": passed}
     if passed >= 1:
         entry |= {"value": 1 / eps, "err": float(np.sqrt((1 - eps) / passed)) / eps}
     if passed < _FEW:
-        upper = float(chi2.ppf(_CONFIDENCE, 2 * (passed + 1))) / 2
+        upper = float(gammaincinv(passed + 1, _CONFIDENCE))
         entry["lower_limit_95"] = max(1.0, background / upper)
     return entry
+
+
+def _roc(score: NDArray[Any], signal: NDArray[np.bool_], w: Array) -> tuple[Array, Array]:
+    """Efficiencies of signal and background for every cut, from none to all events passing."""
+    order = np.argsort(-score, kind="stable")
+    ranked = score[order]
+    # events of equal score pass together: only the last of them is a point of the curve
+    last = np.concatenate([np.flatnonzero(np.diff(ranked)), [len(ranked) - 1]])
+    passed = [np.cumsum(np.where(kind[order], w[order], 0.0))[last] for kind in (signal, ~signal)]
+    signal_eff, background_eff = (np.concatenate([[0.0], p / p[-1]]) for p in passed)
+    return signal_eff, background_eff
 
 
 def _one_versus_rest(logits: NDArray[Any], y: NDArray[Any], w: Array, cls: int) -> dict[str, Any]:

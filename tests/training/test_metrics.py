@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import roc_auc_score, roc_curve
 
 from triggerforge.errors import DataError
 from triggerforge.training.metrics import (
@@ -115,9 +115,15 @@ def test_confusion_counts_weights() -> None:
     assert table.tolist() == [[2, 3], [0, 5]]
 
 
-def test_roc_runs_from_corner_to_corner() -> None:
-    logits, y, weight = sample(400)
+@pytest.mark.parametrize("step", [0.0, 0.5])
+def test_roc_is_that_of_scikit_learn(step: float) -> None:
+    logits, y, weight = sample(400, step=step)
     signal, background = roc(logits, y, weight, 1)
+    fpr, tpr, _ = roc_curve(
+        y == 1, scores(logits, 1), sample_weight=weight, drop_intermediate=False
+    )
+    np.testing.assert_allclose(signal, tpr, atol=1e-12)
+    np.testing.assert_allclose(background, fpr, atol=1e-12)
     assert (signal[0], background[0], signal[-1], background[-1]) == (0, 0, 1, 1)
     assert (np.diff(signal) >= 0).all() and (np.diff(background) >= 0).all()
     area = np.trapezoid(signal, background)
