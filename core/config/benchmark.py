@@ -1,7 +1,42 @@
 """Configuration of the stage `benchmark`."""
 
+from pydantic import Field, PositiveInt
+
 from triggerforge.config.base import Config
 
 
+class ParityConfig(Config):
+    """Whether every engine gives the same numbers."""
+
+    engines: tuple[str, ...] = ("alir", "onnxruntime-quantized", "hls4ml", "rtl")
+    """Engines that must agree with the HGQ2 model bit for bit."""
+    events: int | None = Field(default=None, ge=1)
+    """Test events to compare on; left out: all of them."""
+    engine_events: dict[str, PositiveInt] = Field(default={"hls4ml": 5000})
+    """Fewer test events for engines that are slow, by name."""
+    random_events: int = Field(default=2000, ge=1)
+    """Events with every bit of the input port random."""
+    float_tolerance_lsb: float = Field(default=0.5, gt=0)
+    """Largest difference of the float ONNX from torch, in steps of the quantised outputs."""
+
+
+class LatencyConfig(Config):
+    """How long one call takes."""
+
+    engines: tuple[str, ...] = ("torch", "onnxruntime", "onnxruntime-quantized", "alir")
+    """Engines to time, in turn, call by call."""
+    batches: tuple[PositiveInt, ...] = (1, 1024)
+    """Events a call."""
+    calls: int = Field(default=10000, ge=10)
+    """Most timed calls of each engine and batch size."""
+    seconds: float = Field(default=20.0, gt=0)
+    """Time for each batch size; slow engines get fewer calls, `calls` in the record says how many."""
+
+
 class BenchmarkConfig(Config):
-    """To be filled by the stage's owner."""
+    """The same bits from every engine, and how fast each of them is."""
+
+    parity: ParityConfig = ParityConfig()
+    """Comparison of the outputs."""
+    latency: LatencyConfig = LatencyConfig()
+    """Time of a call."""

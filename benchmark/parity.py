@@ -1,0 +1,81 @@
+"""Whether two engines give the same numbers, and where they do not."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triggerforge.errors import ModelError
+from triggerforge.progress import say
+from triggerforge.result import ParityRow
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Which two engines are compared, on what, and how closely they have to agree."""
+
+    reference: str
+    candidate: str
+    inputs: str
+    """"test", or the name of the corner inputs"""
+    lsb: NDArray[np.float64]
+    """(outputs,): step of each output"""
+    tolerance_lsb: float = 0.0
+
+
+def compare(pair: Pair, expected: NDArray[Any], got: NDArray[Any]) -> ParityRow:
+    """Compares outputs (N, outputs); `examples` of the row shows the first mismatches.
+
+    A NaN is a mismatch. Raises ModelError if the shapes differ.
+    """
+    if expected.shape != got.shape:
+        raise ModelError(
+            f"{pair.candidate} gives outputs of shape {got.shape}, {pair.reference} "
+            f"{expected.shape}; both must answer the same events"
+        )
+    want, have = (np.asarray(v, np.float64) / pair.lsb for v in (expected, got))
+    distance = np.abs(have - want)
+    wrong = ~(distance <= pair.tolerance_lsb)
+    return ParityRow(
+        reference=pair.reference,
+        candidate=pair.candidate,
+        inputs=pair.inputs,
+        events=len(expected),
+        outputs=int(expected.size),
+        mismatches=int(wrong.sum()),
+        max_lsb=float(np.nan_to_num(distance, nan=np.inf, posinf=1e300).max(initial=0.0)),
+        tolerance_lsb=pair.tolerance_lsb,
+        **({"examples": _examples(wrong, want, have)} if wrong.any() else {}),
+    )
+
+
+def _examples(wrong: Any, want: Any, have: Any) -> list[dict[str, Any]]:
+    """The first mismatches: event, output, expected and got in LSB."""
+    return [
+        {
+            "event": int(event),
+            "output": int(output),
+            "expected_lsb": float(want[event, output]),
+            "got_lsb": float(have[event, output]) if np.isfinite(have[event, output]) else None,
+        }
+        for event, output in np.argwhere(wrong)[:_SHOWN]
+    ]
+
+
+def report_mismatches(rows: list[ParityRow]) -> None:
+    """Says, for each row with mismatches, in which events and by how much."""
+    for row in rows:
+        if not row.mismatches:
+            continue
+        say(
+            f"parity: {row.candidate} differs from {row.reference} in {row.mismatches} of "
+            f"{row.outputs} outputs ({row.inputs} inputs), by up to {row.max_lsb:g} LSB"
+        )
+        for e in (row.model_extra or {}).get("examples", []):
+            say(
+                f"  event {e['event']}, output {e['output']}: expected {e['expected_lsb']:g} LSB, "
+                f"got {'no finite number' if e['got_lsb'] is None else format(e['got_lsb'], 'g') + ' LSB'}"
+            )
