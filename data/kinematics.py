@@ -6,7 +6,7 @@ quantities start with `jet_`; sums run over all constituents, before any cut on 
 Momenta and energies in the file's unit (GeV in the known formats), angles in radian.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -193,16 +193,19 @@ def _is_particle(need: str, particle: bool, recipe: Recipe) -> bool:
 
 
 class Columns(dict[str, Array]):
-    """Event quantities (n,) of one chunk by name; derived ones are made on first use.
-
-    `particles` holds those of the constituents, (m,) each.
-    """
+    """Event quantities (n,) of one chunk by name; derived ones are made on first use."""
 
     def __init__(self, chosen: dict[tuple[str, bool], Recipe | None], chunk: Chunk) -> None:
         super().__init__(chunk.events)
         self.chunk = chunk
-        self.particles = _Particles(chosen, self)
         self._chosen = chosen
+        self._made = dict(chunk.particles)
+
+    @property
+    def particles(self) -> Mapping[str, Array]:
+        """The quantities (m,) of the constituents."""
+        # a view made anew: two objects that hold each other would outlive their chunk
+        return _Particles(self._chosen, self, self._made)
 
     def take(self, index: NDArray[np.int64]) -> "Columns":
         """Those of the events at `index`, which rises."""
@@ -238,19 +241,33 @@ class Columns(dict[str, Array]):
             return recipe.make(*values)
 
 
-class _Particles(dict[str, Array]):
+class _Particles(Mapping[str, Array]):
     """Quantities (m,) of the constituents; those of their event are repeated for each."""
 
-    def __init__(self, chosen: dict[tuple[str, bool], Recipe | None], events: Columns) -> None:
-        super().__init__(events.chunk.particles)
-        self._chosen, self._events = chosen, events
+    def __init__(
+        self,
+        chosen: dict[tuple[str, bool], Recipe | None],
+        events: Columns,
+        made: dict[str, Array],
+    ) -> None:
+        self._chosen, self._events, self._made = chosen, events, made
 
-    def __missing__(self, name: str) -> Array:
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def _make(self, name: str) -> Array:
         counts = self._events.chunk.counts
         assert counts is not None
         if name == VALID:
-            self[name] = np.ones(int(counts.sum()))
-            return self[name]
+            return np.ones(int(counts.sum()))
         recipe = self._chosen[(name, True)]
         assert recipe is not None
         values = [
@@ -260,8 +277,7 @@ class _Particles(dict[str, Array]):
             for need in recipe.needs
         ]
         with np.errstate(all="ignore"):
-            self[name] = recipe.make(*values)
-        return self[name]
+            return recipe.make(*values)
 
 
 def _float(values: Array) -> Array:

@@ -16,7 +16,7 @@ from triggerforge.data.contract import InputContract
 from triggerforge.data.features import Inputs
 from triggerforge.data.load import normalized
 from triggerforge.data.readers.base import Chunk, Reader, Request, reading
-from triggerforge.data.readers.root import LAYOUT, RootReader, find_tree
+from triggerforge.data.readers.root import LAYOUT, RootReader, find_tree, tree_pieces
 from triggerforge.data.source import EventSource
 from triggerforge.data.writers import (
     Columns,
@@ -25,7 +25,6 @@ from triggerforge.data.writers import (
     copy_other_trees,
     copyable,
     open_sink,
-    tree_chunks,
 )
 from triggerforge.errors import DataError
 from triggerforge.progress import progress, say
@@ -79,17 +78,21 @@ def score_file(
         progress(f"score {source.name}", events.reader.entries) as meter,
         closing(_rows(events, config.chunk, sink, done)) as rows,
     ):
-        for (chunk, inputs), columns in zip(events.inputs(), rows, strict=True):
+        for chunk, inputs in events.inputs():
             scores = _scores(predict, contract, inputs, done)
             if scores.shape != (chunk.size, len(classes)):
                 raise DataError(
                     f"the network gives {scores.shape} for {chunk.size} events and the classes "
                     f"{list(classes)}; name one class for each output"
                 )
-            sink.write(columns | _score_columns(scores, classes, chunk, config, events.reader))
+            added = _score_columns(scores, classes, chunk, config, events.reader)
             done.events += chunk.size
             done.entries = chunk.first + _entries(chunk)
+            del chunk, inputs, scores  # what is written comes in now: hold one thing at a time
+            sink.write(next(rows) | added)
             meter(done.entries, f"{done.events} events")
+        for columns in rows:  # no chunk is left; the generator has its other trees to copy
+            raise DataError(f"{source} has {len(columns)} more columns than events")
     _report(done)
     return done
 
@@ -150,7 +153,7 @@ def _rows(events: EventSource, size: int, sink: Sink, done: Scored) -> Generator
     with reading(reader.path, LAYOUT), uproot.open(reader.path) as file:
         tree = find_tree(file, reader.path, reader.tree)
         good, done.left_out = copyable(tree)
-        yield from tree_chunks(tree, good, size)
+        yield from tree_pieces(tree, good, size)
         if isinstance(sink, RootSink):
             done.left_out += copy_other_trees(file, reader.tree, sink, size)
 

@@ -131,6 +131,7 @@ class EventSource:
         plan = self._plan(with_truth=False)
         for chunk in self.reader.chunks(plan.request, self.config.chunk):
             yield chunk, self._build(chunk, plan.columns(chunk))
+            del chunk  # or it would stay while the next one is read
 
     def batches(self, count: Count) -> Iterator[Batch]:
         """The selected and labelled events, chunk by chunk; `count` is kept up to date."""
@@ -149,6 +150,7 @@ class EventSource:
             if len(chosen):
                 yield self._batch(chunk, columns, label, chosen, seen)
             seen += chunk.size
+            del chunk, columns  # or they would stay while the next ones are read
 
     def _batch(
         self,

@@ -5,7 +5,7 @@ that share a counter as NanoAOD's do (nJet, Jet_pt, …) share one again. Branch
 named in a warning, as is what is no tree.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,7 @@ import awkward as ak
 import pyarrow.parquet as pq
 import uproot
 
+from triggerforge.data.readers.root import tree_pieces
 from triggerforge.data.storage import whole_file
 from triggerforge.errors import DataError
 
@@ -165,15 +166,6 @@ def copyable(tree: Any) -> tuple[list[str], list[str]]:
     return good, bad
 
 
-def tree_chunks(tree: Any, names: list[str], size: int) -> Iterator[Columns]:
-    """All of the branches `names`, at most `size` entries at a time."""
-    wanted = set(names)
-    for piece in tree.iterate(
-        filter_branch=lambda b: b.name in wanted, step_size=size, library="ak"
-    ):
-        yield {name: piece[name] for name in names}
-
-
 def copy_other_trees(source: Mapping[str, Any], done: str, sink: RootSink, size: int) -> list[str]:
     """Copies every tree of `source` but `done`; gives back the names of what was left out."""
     left_out = []
@@ -187,6 +179,6 @@ def copy_other_trees(source: Mapping[str, Any], done: str, sink: RootSink, size:
         tree = source[name]
         good, bad = copyable(tree)
         left_out += [f"{name}/{branch}" for branch in bad]
-        for columns in tree_chunks(tree, good, size) if good else ():
+        for columns in tree_pieces(tree, good, size) if good else ():
             sink.add_to(name, columns)
     return left_out

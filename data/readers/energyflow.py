@@ -72,9 +72,9 @@ class EnergyFlowReader:
         first = 0
         with reading(self.path, "EnergyFlow npz or npy"):
             masks = None if self._mask is None else self._mask.rows(size)
-            pieces = zip(self._particles.rows(size), self._labels.rows(size), strict=True)
-            for table, labels in pieces:
-                columns = np.moveaxis(table, self._axis, -1)
+            tables = self._particles.rows(size)
+            for labels in self._labels.rows(size):
+                columns = np.moveaxis(next(tables), self._axis, -1)
                 there = columns[:, :, 0] > 0 if masks is None else next(masks)[:, 0] > 0
                 yield Chunk(
                     first=first,
@@ -87,6 +87,7 @@ class EnergyFlowReader:
                     size=len(labels),
                 )
                 first += len(labels)
+                del columns, there  # or they would stay while the next ones are read
 
 
 def _quadruple(path: Path) -> tuple[ArrayFile, ArrayFile, ArrayFile]:

@@ -151,12 +151,13 @@ class PandasTable:
 
     def chunks(self, size: int) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
         """(first row, column name -> (n,)) over the table; columns are views, not copies."""
-        datasets = list({id(d): d for d, _, _ in self._blocks}.values())
-        for pieces in zip(*(rows(d, self.path, size) for d in datasets), strict=True):
-            read = dict(zip(map(id, datasets), (piece for _, piece in pieces), strict=True))
+        datasets = {id(d): rows(d, self.path, size) for d, _, _ in self._blocks}
+        for first in range(0, self.entries, size):
+            read = {key: next(pieces)[1] for key, pieces in datasets.items()}
             columns: dict[str, NDArray[Any]] = {}
             for data, field, names in self._blocks:
                 block = read[id(data)] if field is None else read[id(data)][field]
                 block = block.reshape(len(block), -1)
                 columns |= {name: block[:, i] for i, name in enumerate(names)}
-            yield pieces[0][0], columns
+            yield first, columns
+            del read, columns, block  # or they would stay while the next ones are read

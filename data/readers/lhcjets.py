@@ -74,14 +74,11 @@ class LhcJetsReader:
     def chunks(self, request: Request, size: int) -> Iterator[Chunk]:
         """See Reader."""
         with reading(self.path, "hls4ml LHC jets HDF5"), h5py.File(self.path) as file:
-            jets = rows(dataset(file, self.path, "jets"), self.path, size)
-            if not request.particles:
-                for first, table in jets:
-                    yield self._chunk(first, table, None, request)
-                return
             lists = rows(dataset(file, self.path, "jetConstituentList"), self.path, size)
-            for (first, table), (_, constituents) in zip(jets, lists, strict=True):
+            for first, table in rows(dataset(file, self.path, "jets"), self.path, size):
+                constituents = next(lists)[1] if request.particles else None
                 yield self._chunk(first, table, constituents, request)
+                del table, constituents  # or they would stay while the next ones are read
 
     def _chunk(
         self, first: int, table: NDArray[Any], lists: NDArray[Any] | None, request: Request

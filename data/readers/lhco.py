@@ -59,6 +59,7 @@ class LhcoReader:
                     label=from_numbers(self.path, label, len(self.classes), first),
                     size=len(label),
                 )
+                del columns, stacked, there, label  # or they would stay while the next are read
 
 
 @READERS.register("lhco")

@@ -6,6 +6,7 @@ import h5py
 import uproot
 
 from triggerforge.config.data import DataConfig
+from triggerforge.data.generator.schema import TREE as GENERATED
 from triggerforge.data.readers import (
     energyflow,
     generator,
@@ -76,7 +77,7 @@ def _sniff_root(path: Path, config: DataConfig) -> str:
 
 
 def _known_tree(file: uproot.ReadOnlyDirectory) -> str | None:
-    return next((name for name in ("Events", generator.TREE, "tree") if name in file), None)
+    return next((name for name in ("Events", GENERATED, "tree") if name in file), None)
 
 
 def _sniff_hdf5(path: Path) -> str:

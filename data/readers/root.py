@@ -5,7 +5,7 @@ An event of the network is an entry of the tree, or an element of one of its col
 table links to it, as PFNano does.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -140,9 +140,15 @@ class RootReader:
         first = 0
         with reading(self.path, LAYOUT), uproot.open(self.path) as file:
             tree = find_tree(file, self.path, self.tree)
-            for piece in iterate(tree, branches, size):
-                yield self._chunk(first, piece, events, particles, label)
-                first += len(next(iter(piece.values())))
+            for read in tree_pieces(tree, branches, size):
+                piece = {name: _widened(values) for name, values in read.items()}
+                del read  # here and below: hold nothing that the consumer does not need
+                entries = len(next(iter(piece.values())))
+                chunk = self._chunk(first, piece, events, particles, label)
+                del piece
+                yield chunk
+                del chunk
+                first += entries
 
     def _branches(self, events: list[Expression], particles: list[Expression]) -> set[str]:
         mapping = self._mapping
@@ -330,18 +336,26 @@ def branch_depth(branch: Any) -> int | None:
     return None
 
 
-def iterate(tree: Any, branches: set[str], size: int) -> Iterator[dict[str, Any]]:
+def tree_pieces(tree: Any, branches: Collection[str], size: int) -> Iterator[dict[str, Any]]:
     """Branch name -> awkward array, for at most `size` entries at a time, in order.
 
-    Short integers become 64-bit ones, so that arithmetic on them does not wrap.
+    Not tree.iterate: it holds the last piece while it reads the next one.
     """
-    for piece in tree.iterate(
-        filter_branch=lambda b: b.name in branches, step_size=size, library="ak"
-    ):
-        yield {name.split("/")[-1]: _widened(piece[name]) for name in piece.fields}
+    for first in range(0, int(tree.num_entries), size):
+        piece = tree.arrays(
+            filter_branch=lambda b: b.name in branches,
+            entry_start=first,
+            entry_stop=first + size,
+            array_cache=None,
+        )
+        columns = {name.split("/")[-1]: piece[name] for name in piece.fields}
+        del piece
+        yield columns
+        del columns  # or they would stay while the next ones are read
 
 
 def _widened(values: Any) -> Any:
+    """Short integers as 64-bit ones, so that arithmetic on them does not wrap."""
     kind = ak.to_numpy(ak.flatten(values, axis=None)).dtype
     return ak.values_astype(values, np.int64) if kind.kind in "iu" and kind.itemsize < 8 else values
 

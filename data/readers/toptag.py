@@ -69,6 +69,7 @@ class TopTagReader:
                     label=from_numbers(self.path, signal, len(self.classes), first),
                     size=len(signal),
                 )
+                del columns, stacked, there, signal  # or they would stay while the next are read
 
 
 @READERS.register("toptag")
