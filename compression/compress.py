@@ -18,6 +18,7 @@ from triggerforge.compression.scheme import QuantizationScheme
 from triggerforge.compression.structured import prune_structured
 from triggerforge.config.compress import CompressConfig
 from triggerforge.data.dataset import Dataset, Splits
+from triggerforge.data.scores import write_logits
 from triggerforge.errors import ModelError
 from triggerforge.progress import say
 from triggerforge.result import write_record
@@ -57,7 +58,7 @@ def compress(
     quantized = QuantizedModel.from_keras(chosen.model, trained.contract, trained.classes)
     quantized.save(folder / MODEL_FILE)
     twin = ptq.uniform(trained.module, trained.contract, train.x, bits=_UNIFORM_BITS)
-    metrics = _test_metrics(quantized, splits.test)
+    metrics = _test_metrics(quantized, splits.test, folder)
     section = _record(config, chosen, quantized, ebops(twin), float_accuracy)
     write_record(folder, metrics={"quantized": metrics}, compression=section)
     say(
@@ -135,8 +136,9 @@ def _rounded(
     return _Chosen(model, choice, Progress(front=(candidate,)))
 
 
-def _test_metrics(quantized: QuantizedModel, test: Dataset) -> dict[str, Any]:
+def _test_metrics(quantized: QuantizedModel, test: Dataset, folder: Path) -> dict[str, Any]:
     logits = quantized.predict(test.quantized_x)
+    write_logits(folder, logits)
     return classification_metrics(logits, test.y, test.weight, test.classes)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from triggerforge.config.train import TrainConfig
 from triggerforge.data.dataset import Splits
+from triggerforge.data.scores import write_logits
 from triggerforge.progress import say
 from triggerforge.result import write_record
 from triggerforge.runfolder import key_of
@@ -58,6 +59,7 @@ def _write_record(
     folder: Path,
 ) -> None:
     logits = trained.predict(network_inputs(splits.test, config.quantized_inputs))
+    write_logits(folder, logits)
     metrics = classification_metrics(logits, splits.test.y, splits.test.weight, trained.classes)
     training: dict[str, Any] = {
         "model": config.model.name or config.model.class_name,
