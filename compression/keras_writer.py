@@ -192,10 +192,8 @@ def einsum_by(
         )
     )  # fmt: skip
     quantised = model.quantised(value) if iq else {"enable_iq": False, "enable_ebops": False}
-    left, right = equation.split(",")
-    inner, out = right.split("->")
     layer = hgq.layers.QEinsumDense(
-        f"z{left},{inner}->z{out}",
+        _batched(equation),
         out_shape,
         kq_conf=kq,
         ebops_factor=ebops_factor,
@@ -362,7 +360,7 @@ def _affine(model: Model, layer: Layer, inputs: list[Value]) -> Value:
     inner = "".join(letters[a] for a in varying)
     with_bias = bool(offset.any())
     dense = hgq.layers.QEinsumDense(
-        f"z{letters},{inner}->z{letters}",
+        _batched(f"{letters},{inner}->{letters}"),
         tuple(value.tensor.shape[1:]),
         bias_axes=inner if with_bias else None,
         name=model.name(layer.name),
@@ -520,10 +518,8 @@ def _einsum_of(
     model: Model, layer: Layer, inputs: list[Value], equation: str, order: Order
 ) -> Value:
     """A product of two tensors; `equation` without batch, in the Keras order of axes."""
-    terms, out = equation.split("->")
-    first, second = terms.split(",")
     einsum = hgq.layers.QEinsum(
-        f"z{first},z{second}->z{out}", name=model.name(layer.name), **model.quantised(*inputs)
+        _batched(equation, both=True), name=model.name(layer.name), **model.quantised(*inputs)
     )
     tensor = einsum([value.tensor for value in inputs])
     model.start(einsum, *inputs)
@@ -538,7 +534,7 @@ def _einsum_dense(model: Model, layer: Layer, inputs: list[Value]) -> Value:
     given = "".join(left[a] for a in value.order)
     kernel = layer.weights["kernel"]
     dense = hgq.layers.QEinsumDense(
-        f"z{given},{right}->z{out}".replace("z", _unused(left + right + out)),
+        _batched(f"{given},{right}->{out}"),
         layer.shape,
         name=model.name(layer.name),
         **model.weights(kq_conf=kernel.ndim),
@@ -550,8 +546,12 @@ def _einsum_dense(model: Model, layer: Layer, inputs: list[Value]) -> Value:
     return Value(tensor, tuple(range(len(out))))
 
 
-def _unused(letters: str) -> str:
-    return next(c for c in "zyxwvutsrqponmlkjihgfedcba" if c not in letters)
+def _batched(equation: str, both: bool = False) -> str:
+    """`equation` with a batch axis first in the input, in `both` inputs, and in the output."""
+    batch = next(c for c in reversed(_LETTERS + "z") if c not in equation)
+    terms, out = equation.split("->")
+    first, second = terms.split(",")
+    return f"{batch}{first},{batch if both else ''}{second}->{batch}{out}"
 
 
 @WRITERS.register("concat")

@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -196,27 +195,22 @@ def amax(g: Reader, x: Symbol, dim: Any = None, keepdim: bool = False) -> Symbol
     return g.add("max", x, axes=g.axes(dim, x), keepdims=keepdim)
 
 
-@dataclass(frozen=True)
-class _MaxResult:
-    """What torch.max(x, dim) gives back; only the values have a fixed-point form."""
-
-    values: Symbol
-
-
 @torch_function("max")
-def _max(g: Reader, x: Symbol, dim: Any = None, keepdim: bool = False) -> Symbol | _MaxResult:
+def _max(g: Reader, x: Symbol, dim: Any = None, keepdim: bool = False) -> Symbol | list[Symbol]:
     if isinstance(dim, Symbol):
         return _maximum(g, x, dim)
     axes = g.axes(dim, x)
     kept = tuple(1 if a in axes else s for a, s in enumerate(x.shape))
     shape = kept if keepdim else tuple(s for a, s in enumerate(x.shape) if a not in axes)
-    return _MaxResult(g.add("max", x, axes=axes, keepdims=keepdim, shape=shape))
+    # torch gives back values and indices: only the values have a fixed-point form
+    return [g.add("max", x, axes=axes, keepdims=keepdim, shape=shape)]
 
 
 @torch_function("getattr")
 def _getattr(g: Reader, x: Any, name: str) -> Symbol:
-    if name == "values" and isinstance(x, _MaxResult):
-        return x.values
+    if name == "values" and isinstance(x, list):
+        values: Symbol = x[0]
+        return values
     if name in ("T", "mT") and isinstance(x, Symbol):
         return _transpose(g, x, -1, -2)
     raise g.unsupported(f"{name!r} has no fixed-point form here", "permute or transpose")
@@ -224,13 +218,10 @@ def _getattr(g: Reader, x: Any, name: str) -> Symbol:
 
 @torch_function("getitem")
 def _getitem(g: Reader, x: Any, index: Any) -> Symbol:
-    if isinstance(x, _MaxResult):
-        if index != 0:
-            raise g.unsupported("of the indices of max", "its values, [0]")
-        return x.values
-    if isinstance(x, list | tuple):
-        picked = x[index]
-        assert isinstance(picked, Symbol)
+    if isinstance(x, list):
+        if index not in range(-len(x), len(x)):
+            raise g.unsupported(f"of result {index}", "the values of max, [0]")
+        picked: Symbol = x[index]
         return picked
     parts = index if isinstance(index, tuple) else (index,)
     if parts[:1] == (None,) or any(

@@ -54,7 +54,8 @@ def _run_traced(
     was_training = module.training
     module.eval()
     try:
-        traced = fx.symbolic_trace(module)
+        leaf = fx.Tracer().is_leaf_module(module, "")
+        traced = fx.symbolic_trace(nn.Sequential(module) if leaf else module)
     except Exception as error:
         raise ModelError(
             f"torch.fx cannot trace {type(module).__name__}: {error}; forward(x) must not branch "
@@ -102,15 +103,16 @@ def _convert(
     symbols = [s for s in _flat([args, kwargs]) if isinstance(s, Symbol)]
     if node.op == "get_attr" or not symbols or not _holds_tensor(value):
         return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
-    if isinstance(value, torch.Tensor) and value.shape[:1] != (EVENTS,):
-        reader.what = str(node.target)
-        raise reader.unsupported("mixes events: the batch axis is not first", "reshape per event")
     if node.op == "call_module":
         target = traced.get_submodule(str(node.target))
         reader.what = type(target).__name__
-        return _call(reader, MODULES, reader.what, (target, *args), kwargs)
-    reader.what = str(getattr(node.target, "__name__", node.target)).rstrip("_")
-    return _call(reader, FUNCTIONS, reader.what, args, kwargs)
+        result = _call(reader, MODULES, reader.what, (target, *args), kwargs)
+    else:
+        reader.what = str(getattr(node.target, "__name__", node.target)).rstrip("_")
+        result = _call(reader, FUNCTIONS, reader.what, args, kwargs)
+    if isinstance(value, torch.Tensor) and value.shape[:1] != (EVENTS,):
+        raise reader.unsupported("mixes events: the batch axis is not first", "reshape per event")
+    return result
 
 
 def _call(reader: Reader, registry: Registry[Converter], name: str, args: Any, kwargs: Any) -> Any:
