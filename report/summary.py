@@ -80,7 +80,7 @@ def _engine(name: str, entries: list[Mapping[str, Any]]) -> Engine:
     if not all(map(is_exact, entries)):
         return Engine(name, "bad", f"{count(wrong)} mismatches, {events:,} inputs")
     loose = max((finite(e.get("tolerance_lsb")) or 0.0 for e in entries), default=0.0)
-    how = f"within {number(loose)} LSB" if loose else "exact"
+    how = f"within {number(loose)} LSB of {entries[0].get('reference')}" if loose else "exact"
     return Engine(name, "good", f"{how}, {events:,} inputs")
 
 
@@ -90,7 +90,8 @@ def _accuracy(material: Material) -> Tile:
         found = material.get("metrics", model) or {}
         value = percent(found.get("accuracy"), found.get("accuracy_err"))
         events = f", {len(s):,} events" if (s := material.scores.get(model)) is not None else ""
-        lines.append((value, f"{MODEL_NAMES[model]}{events}"))
+        engine = f" ({found['engine']})" if found.get("engine") else ""
+        lines.append((value, f"{MODEL_NAMES[model]}{engine}{events}"))
     return Tile("Accuracy on test events", tuple(lines))
 
 

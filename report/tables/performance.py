@@ -5,7 +5,7 @@ from typing import Any
 
 from triggerforge.report.blocks import Cell, Table, row
 from triggerforge.report.material import MODELS, Material, NotRunError
-from triggerforge.report.numbers import count, finite, number, percent, with_error
+from triggerforge.report.numbers import DASH, count, finite, number, percent, with_error
 from triggerforge.report.style import MODEL_NAMES
 
 
@@ -15,11 +15,10 @@ def performance(material: Material) -> Table:
     if not any(metrics.get(model) for model in MODELS):
         raise NotRunError("no model has metrics")
     columns = [metrics.get(model) or {} for model in MODELS]
+    by_model = tuple(zip(MODELS, columns, strict=True))
     rows = [
-        row(
-            "test events",
-            *(count(_events(material, m, c)) for m, c in zip(MODELS, columns, strict=True)),
-        ),
+        row("engine", *(_engine(model, found) for model, found in by_model)),
+        row("test events", *(count(_events(material, m, found)) for m, found in by_model)),
         row("accuracy", *(percent(c.get("accuracy"), c.get("accuracy_err")) for c in columns)),
     ]
     names = list(dict.fromkeys(n for c in columns for n in _mapping(c, "auc")))
@@ -33,6 +32,12 @@ def performance(material: Material) -> Table:
         "Each class against all others; εS, εB: efficiency of the class and of all others. Errors "
         "are statistical, one standard deviation.",
     )
+
+
+def _engine(model: str, metrics: Mapping[str, Any]) -> str:
+    """Whose outputs the metrics are from."""
+    usual = {"float": "torch", "quantized": "alir"}.get(model, DASH) if metrics else DASH
+    return str(metrics.get("engine", usual))
 
 
 def _events(material: Material, model: str, metrics: Mapping[str, Any]) -> Any:
