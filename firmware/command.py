@@ -27,7 +27,7 @@ def run_tool(
     Raises ToolFailedError, with the end of the log, if it fails, crashes or takes too long.
     """
     path = folder / log
-    with path.open("w") as said, (folder / (output or log)).open("a") as result:
+    with path.open("w") as said, (folder / output if output else path).open("w") as result:
         try:
             process = subprocess.Popen(
                 [*tool.command, *arguments],
@@ -35,7 +35,7 @@ def run_tool(
                 env=os.environ | tool.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=result,
-                stderr=said,
+                stderr=said if output else subprocess.STDOUT,
                 start_new_session=True,
             )
         except OSError as error:

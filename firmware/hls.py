@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from triggerforge.compression.quantized_model import QuantizedModel
 from triggerforge.config.firmware import FirmwareConfig
+from triggerforge.data.contract import InputContract
 from triggerforge.errors import MissingToolError, ModelError, ToolFailedError
 from triggerforge.firmware.command import run_tool
 from triggerforge.firmware.library import seal_library
+from triggerforge.fixedpoint import FixedFormat
 from triggerforge.runfolder import write_atomic
 from triggerforge.tools import Tool
 
@@ -55,6 +57,7 @@ def _convert(config: FirmwareConfig, quantized: QuantizedModel, folder: Path) ->
     """hls4ml's ModelGraph."""
     import hls4ml
 
+    reference = quantized.keras_model()
     model = {
         "Precision": "ap_fixed<16,6>",  # of what is not quantised; the model's own formats rule
         "ReuseFactor": config.hls.reuse_factor,
@@ -66,16 +69,33 @@ def _convert(config: FirmwareConfig, quantized: QuantizedModel, folder: Path) ->
         # weights in headers: the compiled library then needs no file beside it
         options = {"clock_uncertainty": percent, "write_weights_txt": False}
     return hls4ml.converters.convert_from_keras_model(
-        quantized.keras_model(),
+        reference,
         output_dir=str(folder),
         project_name=config.name,
         backend=config.hls.backend,
         io_type="io_parallel",
         part=config.part,
         clock_period=config.clock_ns,
-        hls_config={"Model": model},
+        hls_config={
+            "Model": model,
+            # hls4ml would work the port's format out from its first quantisers, and fails where
+            # something stands between: the contract knows it
+            "LayerName": {
+                layer.name: {"Precision": str(_port_format(quantized.contract)), "Trusted": True}
+                for layer in reference.inputs
+            },
+        },
         **options,
     )
+
+
+def _port_format(contract: InputContract) -> FixedFormat:
+    """A format that holds every value of every input."""
+    formats = [feature.format for feature in contract.features]
+    signed = any(fmt.signed for fmt in formats)
+    integer = max(fmt.integer + (signed and not fmt.signed) for fmt in formats)
+    fraction = max(fmt.fraction for fmt in formats)
+    return FixedFormat(integer + fraction, integer, signed)
 
 
 def _make_movable(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The RTL in Verilator: built once, then run cycle by cycle with a new event every clock."""
 
 import ctypes
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ def build_simulation(
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     made = folder / "verilated"
-    files = [str(path.resolve()) for path in sources]
+    # relative, because the library remembers them and the folder will move
+    files = [os.path.relpath(path.resolve(), folder) for path in sources]
     flags = ["--cc", "-O3", "--top-module", top, "--prefix", "Vdut", "--Mdir", "verilated"]
     # alkaid's modules are linted upstream; the lint says nothing about this design
     quiet = ["-Wno-fatal", "-Wno-lint", "-Wno-style"]

@@ -1,0 +1,248 @@
+"""The whole stage: record, folders, missing tools, kill and resume, mismatches."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from triggerforge.compression.quantized_model import QuantizedModel
+from triggerforge.config.firmware import FirmwareConfig
+from triggerforge.errors import ArtifactError, MissingToolError, ModelError, ParityError
+from triggerforge.export.runtime import ENGINES, EngineSource
+from triggerforge.firmware import build as stage
+from triggerforge.firmware import engines as _engines  # noqa: F401 (registers)
+from triggerforge.firmware import hls_part, rtl_part
+from triggerforge.firmware.build import build
+from triggerforge.firmware.steps import part
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "record.json").read_text())
+
+
+def test_record_of_a_whole_stage(built: Path) -> None:
+    record = _record(built)
+    rows = record["resources"]
+    assert rows["method"] == "yosys"
+    assert rows["lut"] > 0 and rows["ff"] > 0
+    assert rows["dsp"] == rows["bram"] == 0
+    assert rows["ii"] == 1
+    assert rows["latency_ns"] == rows["latency_cycles"] * rows["clock_ns"]
+    assert rows["shares"]["lut"]["slr_percent"] == pytest.approx(
+        4 * rows["shares"]["lut"]["part_percent"]
+    )
+    firmware = record["firmware"]
+    assert firmware["rtl"]["latency_method"] == "simulation"
+    for name in ("hls4ml", "rtl"):
+        assert firmware[name]["check"]["mismatches"] == 0
+        assert firmware[name]["check"]["events"] == 40
+    assert set(firmware["not_run"]) == {"hls4ml vendor synthesis"}
+    assert "vitis was not found" in firmware["not_run"]["hls4ml vendor synthesis"]
+
+
+def test_nothing_holds_the_path_where_it_was_built(built: Path) -> None:
+    old = str(built.with_name(".firmware.partial")).encode()
+    holders = [p for p in built.rglob("*") if p.is_file() and old in p.read_bytes()]
+    assert [p.name for p in holders if p.suffix != ".log"] == []
+
+
+def test_no_part_is_left_half_built(built: Path) -> None:
+    assert {p.name for p in built.iterdir()} == {"hls4ml", "rtl", "synthesis", "record.json"}
+
+
+def test_test_benches_lie_beside_the_firmware(built: Path) -> None:
+    data = built / "hls4ml" / "tb_data"
+    assert len((data / "tb_input_features.dat").read_text().splitlines()) == 40
+    assert len((data / "tb_output_predictions.dat").read_text().splitlines()) == 40
+    bench = {p.name for p in (built / "rtl" / "bench").iterdir()}
+    assert bench >= {"Makefile", "testbench.sv", "vectors_in.hex", "vectors_out.hex"}
+    assert (built / "rtl" / "src" / "tagger.xdc").is_file()
+    assert (built / "rtl" / "build_vivado_prj.tcl").is_file()
+
+
+@pytest.fixture
+def source(quantized: QuantizedModel, built: Path) -> EngineSource:
+    return EngineSource(quantized=quantized, firmware_folder=built)
+
+
+@pytest.mark.parametrize("name", ["hls4ml", "rtl"])
+def test_engine_gives_the_models_bits(
+    quantized: QuantizedModel, source: EngineSource, random_bits: Callable[[int], Any], name: str
+) -> None:
+    x = random_bits(3000)
+    engine = ENGINES[name](source)
+    assert (engine.name, engine.model) == (name, "quantized")
+    np.testing.assert_array_equal(engine.predict(x), quantized.predict(x))
+
+
+@pytest.mark.parametrize("name", ["hls4ml", "rtl"])
+def test_bound_engine_writes_in_place(
+    quantized: QuantizedModel, source: EngineSource, random_bits: Callable[[int], Any], name: str
+) -> None:
+    x = random_bits(5)
+    y = np.zeros((len(x), 2))
+    call = ENGINES[name](source).bind(x, y)
+    call()
+    np.testing.assert_array_equal(y, quantized.predict(x))
+    x[:] = x[::-1].copy()
+    call()
+    np.testing.assert_array_equal(y, quantized.predict(x))
+
+
+@pytest.mark.parametrize("name", ["hls4ml", "rtl"])
+def test_engine_without_events(source: EngineSource, name: str) -> None:
+    assert ENGINES[name](source).predict(np.zeros((0, 3), np.float32)).shape == (0, 2)
+
+
+@pytest.mark.parametrize("name", ["hls4ml", "rtl"])
+@pytest.mark.parametrize("x", [np.zeros((4, 2), np.float32), np.zeros((4, 3))])
+def test_engine_refuses_another_shape_or_type(source: EngineSource, name: str, x: Any) -> None:
+    with pytest.raises(ModelError, match="the model takes float32"):
+        ENGINES[name](source).predict(x)
+
+
+@pytest.mark.parametrize("name", ["hls4ml", "rtl"])
+def test_engine_needs_its_folder(quantized: QuantizedModel, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ModelError, match="needs a firmware folder"):
+        ENGINES[name](EngineSource(quantized=quantized))
+    with pytest.raises(ArtifactError, match="run that stage again"):
+        ENGINES[name](EngineSource(quantized=quantized, firmware_folder=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "library"), [("hls4ml", "firmware/tagger.so"), ("rtl", "simulation/simulation.so")]
+)
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "gone"])
+def test_damaged_library_is_refused(
+    quantized: QuantizedModel, built: Path, tmp_path: Path, name: str, library: str, damage: str
+) -> None:
+    copy = tmp_path / "firmware"
+    shutil.copytree(built / name, copy / name)
+    path = copy / name / library
+    content = bytearray(path.read_bytes())
+    if damage == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    else:
+        path.unlink()
+    with pytest.raises(ArtifactError, match="run the stage firmware again"):
+        ENGINES[name](EngineSource(quantized=quantized, firmware_folder=copy))
+
+
+def test_missing_tools_are_said_and_all_else_is_built(
+    quantized: QuantizedModel, config: FirmwareConfig, no_tools: None, tmp_path: Path
+) -> None:
+    build(config, quantized, tmp_path)
+    record = _record(tmp_path)
+    reasons = record["firmware"]["not_run"]
+    assert set(reasons) == {
+        "hls4ml C simulation",
+        "hls4ml vendor synthesis",
+        "RTL simulation",
+        "yosys synthesis",
+    }
+    assert all("was not found" in reason and "install" in reason for reason in reasons.values())
+    rows = record["resources"]
+    assert rows["method"] == "estimate"
+    assert rows["lut"] > 0 and rows["ff"] > 0 and rows["dsp"] is None
+    assert record["firmware"]["rtl"]["latency_method"] == "pipeline stages"
+    assert (tmp_path / "hls4ml" / "firmware" / "tagger.cpp").is_file()
+    assert (tmp_path / "rtl" / "src" / "tagger.v").is_file()
+    for name in ("hls4ml", "rtl"):
+        with pytest.raises(MissingToolError, match="was not built.*install"):
+            ENGINES[name](EngineSource(quantized=quantized, firmware_folder=tmp_path))
+
+
+def test_parts_can_be_left_out(quantized: QuantizedModel, no_tools: None, tmp_path: Path) -> None:
+    config = FirmwareConfig.model_validate(
+        {"vectors": 20, "hls": {"enabled": False}, "synthesis": {"tool": "none"}}
+    )
+    build(config, quantized, tmp_path)
+    record = _record(tmp_path)
+    assert "hls4ml" not in record["firmware"]
+    assert "set it to yosys" in record["firmware"]["not_run"]["yosys synthesis"]
+    neither = FirmwareConfig.model_validate(
+        {"vectors": 20, "hls": {"enabled": False}, "rtl": {"enabled": False}}
+    )
+    other = tmp_path / "other"
+    other.mkdir()
+    build(neither, quantized, other)
+    assert _record(other) == {"firmware": {"not_run": {}}}
+
+
+class Killed(BaseException):
+    """Stands for a signal that no handler of the stage sees."""
+
+
+def test_killed_stage_keeps_whole_parts_and_rebuilds_the_others(
+    quantized: QuantizedModel,
+    config: FirmwareConfig,
+    no_tools: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def killed(*arguments: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rtl_part, "write_bench", killed)
+        with pytest.raises(Killed):
+            build(config, quantized, tmp_path)
+    assert (tmp_path / ".rtl.building").is_dir()
+    assert not (tmp_path / "rtl").exists()
+    assert not (tmp_path / "record.json").exists()
+    (tmp_path / ".rtl.building" / "src" / "leftover.v").write_text("module half_written (")
+    kept = (tmp_path / "hls4ml" / "facts.json").stat().st_mtime_ns
+    monkeypatch.setattr(stage, "build_hls", killed)  # a whole part is not built twice
+    build(config, quantized, tmp_path)
+    assert (tmp_path / "hls4ml" / "facts.json").stat().st_mtime_ns == kept
+    assert not (tmp_path / ".rtl.building").exists()
+    assert not (tmp_path / "rtl" / "src" / "leftover.v").exists()
+    assert (tmp_path / "rtl" / "bench" / "Makefile").is_file()
+
+
+def test_part_is_whole_or_absent(tmp_path: Path) -> None:
+    def half(folder: Path) -> dict[str, Any]:
+        (folder / "file").write_text("half")
+        raise Killed
+
+    def whole(folder: Path) -> dict[str, Any]:
+        assert list(folder.iterdir()) == []
+        (folder / "file").write_text("whole")
+        return {"fact": 1}
+
+    with pytest.raises(Killed):
+        part(tmp_path, "some", half)
+    assert part(tmp_path, "some", whole) == {"fact": 1}
+    assert part(tmp_path, "some", half) == {"fact": 1}
+    assert (tmp_path / "some" / "file").read_text() == "whole"
+
+
+def test_mismatch_is_told_in_lsb_after_the_record(
+    quantized: QuantizedModel,
+    config: FirmwareConfig,
+    no_tools: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def differs(config: Any, quantized: Any, inputs: Any, expected: Any, folder: Path) -> Any:
+        got = expected.copy()
+        got[7, 1] += 3 * quantized.output_formats[1].lsb
+        check = hls_part.compare(got, expected, quantized.output_formats)
+        return {"check": check, "not_run": {}}
+
+    monkeypatch.setattr(stage, "build_hls", differs)
+    with pytest.raises(ParityError, match="hls4ml: 1 of 80 outputs differ") as caught:
+        build(config, quantized, tmp_path)
+    sample = _record(tmp_path)["firmware"]["hls4ml"]["check"]["samples"][0]
+    assert (sample["event"], sample["output"]) == (7, 1)
+    assert sample["got_lsb"] - sample["expected_lsb"] == 3
+    assert f"expected {sample['expected_lsb']:g} LSB, got {sample['got_lsb']:g} LSB" in str(
+        caught.value
+    )
