@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from triggerforge.compression import pareto, ptq
-from triggerforge.compression.backend import hgq, keras
+from triggerforge.compression.backend import keras
 from triggerforge.compression.bitmap import ebops
 from triggerforge.compression.lowering import lower
 from triggerforge.compression.pareto import Candidate, Choice
 from triggerforge.compression.qat import Progress, Sample, Trainer
+from triggerforge.compression.qkeras import QKerasResult, qkeras_parity, train_qkeras
+from triggerforge.compression.qkeras_file import read_qkeras
 from triggerforge.compression.quantized_model import QuantizedModel
 from triggerforge.compression.scheme import QuantizationScheme
 from triggerforge.compression.structured import prune_structured
@@ -31,12 +34,29 @@ _UNIFORM_BITS = 8
 
 
 @dataclass(frozen=True)
+class _Job:
+    """What every method starts from."""
+
+    config: CompressConfig
+    module: nn.Module
+    """the float model, perhaps with neurons taken out"""
+    splits: Splits
+    train: Sample
+    validation: Sample
+    float_accuracy: float
+    """of the float model on the validation events, 0..1"""
+    seed: int
+    folder: Path
+
+
+@dataclass(frozen=True)
 class _Chosen:
     """A quantised Keras model, and how it came about."""
 
     model: keras.Model
     choice: Choice
     training: Progress
+    qkeras: QKerasResult | None = None
 
 
 def compress(
@@ -47,26 +67,32 @@ def compress(
     The target (`config.target`) is judged on the validation events, metrics are on the test events.
     What a killed call left in `folder` is gone on with.
 
-    Raises BudgetError where no candidate meets the target: after the nearest one is written.
+    A missed target is recorded as `compression.target_missed`; the run fails on it at its end.
+    Raises ModelError where model and events do not fit, and what the method itself raises.
     """
     _require_fit(trained, splits)
     train, validation = (_sample(trained, part) for part in (splits.train, splits.validation))
-    float_accuracy = validation.accuracy(validation.teacher)
+    accuracy = validation.accuracy(validation.teacher)
+    module = _pruned(config, trained)
+    job = _Job(config, module, splits, train, validation, accuracy, seed, folder)
     keras.utils.set_random_seed(seed)
-    find = _trained if config.method == "hgq" else _rounded
-    chosen = find(config, _pruned(config, trained), trained, train, validation, seed, folder)
+    chosen = _METHODS[config.method](job)
     quantized = QuantizedModel.from_keras(chosen.model, trained.contract, trained.classes)
     quantized.save(folder / MODEL_FILE)
     twin = ptq.uniform(trained.module, trained.contract, train.x, bits=_UNIFORM_BITS)
-    metrics = _test_metrics(quantized, splits.test, folder)
-    section = _record(config, chosen, quantized, ebops(twin), float_accuracy)
-    write_record(folder, metrics={"quantized": metrics}, compression=section)
+    section = _record(config, chosen, quantized, ebops(twin), accuracy)
+    outputs = quantized.predict(splits.test.quantized_x)
+    write_record(
+        folder,
+        metrics={"quantized": _test_metrics(outputs, splits.test, folder)},
+        compression=section,
+        parity=[] if chosen.qkeras is None else qkeras_parity(chosen.qkeras, outputs, quantized),
+    )
     say(
         f"compress: {100 * chosen.choice.candidate.accuracy:.2f} % of the validation events "
-        f"(float: {100 * float_accuracy:.2f} %), {quantized.ebops:.0f} EBOPs, "
+        f"(float: {100 * accuracy:.2f} %), {quantized.ebops:.0f} EBOPs, "
         f"{section['ratio']:.1f} times fewer than {_UNIFORM_BITS} bits everywhere"
     )
-    chosen.choice.require_met()
     return quantized
 
 
@@ -94,50 +120,49 @@ def _pruned(config: CompressConfig, trained: TrainedModel) -> nn.Module:
     return prune_structured(trained.module, trained.contract, pruning.fraction, pruning.max_weights)
 
 
-def _trained(
-    config: CompressConfig,
-    module: nn.Module,
-    trained: TrainedModel,
-    train: Sample,
-    validation: Sample,
-    seed: int,
-    folder: Path,
-) -> _Chosen:
+def _trained(job: _Job) -> _Chosen:
     """By quantisation-aware training: a member of the Pareto front."""
+    bits = job.config.bits
     scheme = QuantizationScheme(
-        weight_bits=config.bits.weight,
-        bias_bits=config.bits.weight,
-        activation_fraction=config.bits.fraction,
-        beta=config.beta_start,
+        weight_bits=bits.weight,
+        bias_bits=bits.weight,
+        activation_fraction=bits.fraction,
+        beta=job.config.beta_start,
     )
-    model = lower(module, trained.contract, scheme)
-    trainer = Trainer(model, config, train, validation, seed, folder)
+    model = lower(job.module, job.splits.contract, scheme)
+    trainer = Trainer(model, job.config, job.train, job.validation, job.seed, job.folder)
     training = trainer.fit()
-    accuracy = validation.accuracy(validation.teacher)
-    choice = pareto.choose(training.front, config.target, accuracy)
+    choice = pareto.choose(training.front, job.config.target, job.float_accuracy)
     trainer.restore(choice.candidate)
     return _Chosen(model, choice, training)
 
 
-def _rounded(
-    config: CompressConfig,
-    module: nn.Module,
-    trained: TrainedModel,
-    train: Sample,
-    validation: Sample,
-    seed: int,
-    folder: Path,
-) -> _Chosen:
-    """By rounding the trained weights: a front of one."""
-    model = ptq.uniform(module, trained.contract, train.x, bits=config.bits.uniform)
-    logits = model.predict(validation.x, batch_size=config.batch_size, verbose=0)
-    candidate = Candidate(validation.accuracy(np.asarray(logits)), ebops(model), epoch=0)
-    choice = pareto.choose([candidate], config.target, validation.accuracy(validation.teacher))
-    return _Chosen(model, choice, Progress(front=(candidate,)))
+def _rounded(job: _Job) -> _Chosen:
+    """By rounding the trained weights."""
+    uniform = job.config.bits.uniform
+    return _only(job, ptq.uniform(job.module, job.splits.contract, job.train.x, bits=uniform))
 
 
-def _test_metrics(quantized: QuantizedModel, test: Dataset, folder: Path) -> dict[str, Any]:
-    logits = quantized.predict(test.quantized_x)
+def _in_qkeras(job: _Job) -> _Chosen:
+    """By QKeras in its own environment; its file then comes back with the same bits."""
+    folder = job.folder / "qkeras"
+    result = train_qkeras(job.module, job.splits, job.config, job.seed, folder)
+    return _only(job, read_qkeras(result.model_file, job.splits.contract), result)
+
+
+def _only(job: _Job, model: keras.Model, result: QKerasResult | None = None) -> _Chosen:
+    """A front of one."""
+    logits = model.predict(job.validation.x, batch_size=job.config.batch_size, verbose=0)
+    accuracy = job.validation.accuracy(np.asarray(logits))
+    candidate = Candidate(accuracy, ebops(model), epoch=0)
+    choice = pareto.choose([candidate], job.config.target, job.float_accuracy)
+    return _Chosen(model, choice, Progress(front=(candidate,)), result)
+
+
+_METHODS = {"hgq": _trained, "ptq": _rounded, "qkeras": _in_qkeras}
+
+
+def _test_metrics(logits: NDArray[np.float64], test: Dataset, folder: Path) -> dict[str, Any]:
     write_logits(folder, logits)
     return classification_metrics(logits, test.y, test.weight, test.classes)
 

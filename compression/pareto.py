@@ -47,11 +47,6 @@ class Choice:
     missed: str = ""
     """empty where the target is met; else a sentence for the error"""
 
-    def require_met(self) -> None:
-        """Raises BudgetError if the target was missed."""
-        if self.missed:
-            raise BudgetError(self.missed)
-
 
 def choose(front: Sequence[Candidate], target: TargetConfig, accuracy: float) -> Choice:
     """The member of `front` that meets `target`; where none does, the nearest, with the reason.

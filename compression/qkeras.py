@@ -17,13 +17,15 @@ from torch import nn
 
 from triggerforge.compression.folding import fold
 from triggerforge.compression.graph import Graph
+from triggerforge.compression.quantized_model import QuantizedModel
 from triggerforge.compression.torch_reader import read_torch
-from triggerforge.config.compress import QKerasConfig
+from triggerforge.config.compress import CompressConfig
 from triggerforge.data.contract import InputContract
 from triggerforge.data.dataset import Splits
 from triggerforge.errors import MissingToolError, ToolFailedError
 from triggerforge.fixedpoint import FixedFormat
 from triggerforge.progress import say
+from triggerforge.result import ParityRow
 from triggerforge.runfolder import write_json
 
 WORKER = Path(__file__).parent / "qkeras_env" / "worker.py"
@@ -43,27 +45,21 @@ class QKerasResult:
 
 
 def train_qkeras(
-    module: nn.Module,
-    splits: Splits,
-    config: QKerasConfig,
-    epochs: int,
-    batch_size: int,
-    seed: int,
-    folder: Path,
+    module: nn.Module, splits: Splits, config: CompressConfig, seed: int, folder: Path
 ) -> QKerasResult:
     """Trains the QKeras twin of `module` in `folder`; a killed call goes on from its last epoch.
 
     Raises MissingToolError if the environment is not there, UnsupportedOperationError if torch.fx
     or the graph fails, ToolFailedError with the end of the worker's log if the worker fails.
     """
-    python = Path(config.python)
+    python = Path(config.qkeras.python)
     if not python.is_file():
         raise MissingToolError(
             f"no QKeras environment at {python}; `make qkeras` sets it up, or set compress.qkeras.python"
         )
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "done.json").is_file():
-        _write_job(module, splits, config, epochs, batch_size, seed, folder)
+        _write_job(module, splits, config, seed, folder)
         _run_worker(python, folder)
     with np.load(folder / "outputs.npz") as outputs:
         logits, firmware = outputs["logits"], outputs["hls4ml"]
@@ -72,13 +68,7 @@ def train_qkeras(
 
 
 def _write_job(
-    module: nn.Module,
-    splits: Splits,
-    config: QKerasConfig,
-    epochs: int,
-    batch_size: int,
-    seed: int,
-    folder: Path,
+    module: nn.Module, splits: Splits, config: CompressConfig, seed: int, folder: Path
 ) -> None:
     graph = fold(read_torch(module, splits.contract))
     write_json(folder / "graph.json", graph_record(graph))
@@ -94,21 +84,47 @@ def _write_job(
         y_validation=validation.y,
         x_test=splits.test.quantized_x,
     )
+    qkeras = config.qkeras
     job = {
         "seed": seed,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": config.lr,
-        "bits": config.model_dump(include=set(_BITS)),
-        "hls_events": config.hls_events,
+        "epochs": config.epochs,
+        "batch_size": config.batch_size,
+        "learning_rate": qkeras.lr,
+        "bits": qkeras.model_dump(include=_BITS),
+        "hls_events": qkeras.hls_events,
         "input_type": str(port_format(splits.contract)),
-        "part": config.part,
-        "clock_ns": config.clock_ns,
+        "part": qkeras.part,
+        "clock_ns": qkeras.clock_ns,
     }
     write_json(folder / "job.json", job)
 
 
-_BITS = ("weight", "weight_integer", "activation", "activation_integer")
+_BITS = {"weight", "weight_integer", "activation", "activation_integer"}
+
+
+def qkeras_parity(
+    result: QKerasResult, outputs: NDArray[np.float64], quantized: QuantizedModel
+) -> list[ParityRow]:
+    """QKeras, and hls4ml in its environment, against the model read back from its file.
+
+    `outputs` (N_test, C) are that model's for the test events.
+    """
+    lsb = np.array([fmt.lsb for fmt in quantized.output_formats])
+    rows = []
+    for name, found in (("qkeras", result.logits), ("qkeras-hls4ml", result.hls4ml)):
+        difference = np.abs(found.reshape(len(found), -1) - outputs[: len(found)]) / lsb
+        rows.append(
+            ParityRow(
+                reference="hgq2",
+                candidate=name,
+                events=len(found),
+                inputs="test",
+                outputs=difference.size,
+                mismatches=int((difference != 0).sum()),
+                max_lsb=float(difference.max(initial=0.0)),
+            )
+        )
+    return rows
 
 
 def graph_record(graph: Graph) -> dict[str, Any]:

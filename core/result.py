@@ -101,7 +101,7 @@ def write_record(folder: Path, **sections: Any) -> None:
 
 
 def collect(stages: Iterable[Path], seed: int) -> dict[str, Any]:
-    """Joins the records of the stage folders, in order, into one result."""
+    """Joins the records of the stage folders, in order: objects by key, lists end to end."""
     result: dict[str, Any] = {"version": RESULT_VERSION, "context": context(seed)}
     for folder in stages:
         _merge(result, read_json(folder / RECORD_FILE))
@@ -127,6 +127,8 @@ def _merge(into: dict[str, Any], part: dict[str, Any]) -> None:
     for key, value in part.items():
         if isinstance(value, dict) and isinstance(into.get(key), dict):
             _merge(into[key], value)
+        elif isinstance(value, list) and isinstance(into.get(key), list):
+            into[key] = into[key] + value
         else:
             into[key] = value
 

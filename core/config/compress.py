@@ -89,8 +89,9 @@ class QKerasConfig(Config):
 class CompressConfig(Config):
     """From the float model to its quantised, pruned twin."""
 
-    method: Literal["hgq", "ptq"] = "hgq"
-    """`hgq`: quantisation-aware training, bits per parameter; `ptq`: round the trained weights."""
+    method: Literal["hgq", "ptq", "qkeras"] = "hgq"
+    """`hgq`: quantisation-aware training, bits per parameter; `ptq`: round the trained weights;
+    `qkeras`: the same bits for every weight, trained with QKeras 0.9 (`make qkeras`)."""
     epochs: int = Field(default=400, ge=1)
     """Passes over the training events."""
     batch_size: int = Field(default=1024, ge=1)
@@ -113,6 +114,8 @@ class CompressConfig(Config):
     """Bits to begin with."""
     pruning: PruningConfig = PruningConfig()
     """Magnitude or structured pruning."""
+    qkeras: QKerasConfig = QKerasConfig()
+    """For `method: qkeras`."""
     distill: DistillConfig = DistillConfig()
     """Learn from the float model as well."""
     target: TargetConfig = TargetConfig()

@@ -21,6 +21,14 @@ def test_parts_are_joined_key_by_key(tmp_path: Path) -> None:
     assert result["context"]["tools"]["torch"]
 
 
+def test_lists_are_joined_end_to_end(tmp_path: Path) -> None:
+    for name in ("compress", "benchmark"):
+        (tmp_path / name).mkdir()
+        write_record(tmp_path / name, parity=[name])
+    result = collect([tmp_path / "compress", tmp_path / "benchmark"], seed=7)
+    assert result["parity"] == ["compress", "benchmark"]
+
+
 def test_rows_are_written_as_objects(tmp_path: Path) -> None:
     row = ParityRow(
         reference="hgq2",
