@@ -63,8 +63,8 @@ class PrecisionConfig(Config):
 
 
 class MappingConfig(Config):
-    """How a ROOT tree maps to events. Formats other than `root` come with one; keys given here
-    replace theirs."""
+    """How a ROOT tree maps to events. Formats other than `root` come with one; what is given
+    here takes the place of theirs, name by name."""
 
     tree: str | None = None
     """Name of the tree. Left out: the preset's, or the file's only one."""

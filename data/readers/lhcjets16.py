@@ -145,7 +145,8 @@ class LhcJets16Reader:
             at = int((label < 0).argmax())
             raise DataError(
                 f"{self.path}: {int((label < 0).sum())} labels are no class, the first is "
-                f"{texts[at]!r} in entry {first + at}; {did_you_mean(texts[at], LHC_CLASSES)}"
+                f"{str(texts[at])!r} in entry {first + at}; "
+                f"{did_you_mean(str(texts[at]), LHC_CLASSES)}"
             )
         return label
 

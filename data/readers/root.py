@@ -310,7 +310,13 @@ class RootReader:
 
 
 def find_tree(file: Any, path: Path, name: str | None) -> Any:
-    """The tree `name`, or the only one; raises DataError if there is none or no telling which."""
+    """The tree `name`, or the only one.
+
+    Raises DataError if there is none or no telling which, or if the file is shorter than it says.
+    """
+    size, due = path.stat().st_size, int(file.file.fEND)
+    if size < due:
+        raise DataError(f"{path} has {size} bytes, its header says {due}; it is truncated")
     trees = {k.split(";")[0] for k, c in file.classnames().items() if c in ("TTree", "TNtuple")}
     if name is None and len(trees) == 1:
         name = next(iter(trees))
@@ -372,8 +378,12 @@ def _starts(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def merged(preset: MappingConfig, own: MappingConfig) -> MappingConfig:
-    """The preset's mapping with the keys that the user set in their place."""
-    return preset.model_copy(update=own.model_dump(exclude_none=True))
+    """The preset's mapping with the user's keys in their place, and the user's names beside."""
+    update = own.model_dump(exclude_none=True)
+    for name in ("columns", "constituents"):
+        if name in update:
+            update[name] = (getattr(preset, name) or {}) | update[name]
+    return preset.model_copy(update=update)
 
 
 @READERS.register("root")

@@ -1,0 +1,360 @@
+"""The stage `data` end to end, and what it says about files that cannot be used."""
+
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import uproot
+
+from triggerforge.config.data import DataConfig
+from triggerforge.data.load import load
+from triggerforge.data.splits import PARTS, load_splits, split_indices
+from triggerforge.errors import ArtifactError, DataError
+from triggerforge.result import RECORD_FILE
+
+Write = Callable[..., Path]
+
+
+def config(path: Path, **settings: Any) -> DataConfig:
+    return DataConfig.model_validate({"source": [str(path)], "split": (0.5, 0.2, 0.3)} | settings)
+
+
+def test_splits_are_disjoint_and_reproduce(tmp_path: Path, jets: Any, written: Write) -> None:
+    path = written("generator", jets)
+    runs = []
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        (tmp_path / name).mkdir()
+        runs.append(
+            load(config(path, chunk=11 if name == "b" else 1000), None, seed, tmp_path / name)
+        )
+    one, same, other = runs
+    for part in PARTS:
+        np.testing.assert_array_equal(getattr(one, part).x, getattr(same, part).x)
+    assert not np.array_equal(one.train.x, other.train.x)
+    assert [len(getattr(one, p)) for p in PARTS] == [30, 12, 18]
+    rows = np.concatenate([getattr(one, p).x for p in PARTS])
+    assert len(np.unique(rows, axis=0)) == 60
+
+
+def test_what_is_saved_is_what_was_loaded(tmp_path: Path, jets: Any, written: Write) -> None:
+    inputs = {"kind": "constituents", "constituents": 5}
+    made = load(
+        config(written("toptag", jets), inputs=inputs, weights="jet_pt / 100"), None, 1, tmp_path
+    )
+    read = load_splits(tmp_path)
+    assert read.contract == made.contract and read.classes == ("qcd", "top")
+    for part in PARTS:
+        one, two = getattr(made, part), getattr(read, part)
+        for name in ("x", "y", "weight", "mask"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+        assert one.observables.keys() == two.observables.keys() == {"jet_pt", "jet_eta", "jet_mass"}
+        np.testing.assert_allclose(one.weight, one.observables["jet_pt"] / 100, rtol=1e-5)
+        assert (one.x[~one.mask] == 0).all()
+    assert {p.name for p in tmp_path.iterdir()} >= {"splits.h5", RECORD_FILE}
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_the_record(tmp_path: Path, jets: Any, written: Write) -> None:
+    path = written("generator", jets)
+    load(config(path, selection="jet_pt > 150", max_events=20), None, 1, tmp_path)
+    record = json.loads((tmp_path / RECORD_FILE).read_text())["data"]
+    passed = int((jets.summed()["pt"] > 150).sum())
+    assert record["source"] == [str(path)] and record["format"] == "generator"
+    assert record["classes"] == ["light", "top"]
+    assert record["events"] == {"train": 10, "validation": 4, "test": 6}
+    assert sum(sum(c.values()) for c in record["per_class"].values()) == 20
+    assert (record["read"], record["selected"]) == (60, passed)
+    assert record["selection_efficiency"] == pytest.approx(passed / 60)
+
+
+def test_several_files_and_patterns(tmp_path: Path, jets: Any, written: Write) -> None:
+    first = written("generator", jets)
+    second = first.with_name("generator2.root")
+    second.write_bytes(first.read_bytes())
+    splits = load(config(first.with_name("gen*.root")), None, 1, tmp_path)
+    assert sum(len(getattr(splits, p)) for p in PARTS) == 120
+
+
+def test_the_generated_file_is_the_default(tmp_path: Path, jets: Any, written: Write) -> None:
+    path = written("generator", jets)
+    splits = load(DataConfig(split=(0.5, 0.2, 0.3)), path, 1, tmp_path)
+    assert len(splits.train) == 30
+    with pytest.raises(DataError, match="set data.source"):
+        load(DataConfig(), None, 1, tmp_path)
+
+
+def test_images_load(tmp_path: Path, jets: Any, written: Write) -> None:
+    splits = load(config(written("energyflow", jets), inputs={"kind": "image"}), None, 1, tmp_path)
+    assert splits.train.x.shape == (30, 40, 40, 1)
+    assert splits.train.mask is None
+
+
+@pytest.mark.parametrize("limit", [None, 40])
+def test_split_indices_part_all_events(limit: int | None) -> None:
+    parts = split_indices(101, (0.7, 0.1, 0.2), 5, limit)
+    joined = np.concatenate(parts)
+    assert len(joined) == len(np.unique(joined)) == (limit or 101)
+
+
+@pytest.mark.parametrize(
+    "name", ["generator", "toptag", "lhcjets", "lhco", "energyflow", "quadruple", "parquet", "arff"]
+)
+@pytest.mark.parametrize("keep", [0, 0.03, 0.5, 0.97])
+def test_empty_and_truncated_files(
+    name: str, keep: float, tmp_path: Path, jets: Any, written: Write
+) -> None:
+    """A cut file is one DataError that names it; the ARFF cut between rows has fewer rows."""
+    path = written(name, jets)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * keep)])
+    settings = config(
+        path,
+        format={"quadruple": "energyflow", "parquet": "lhcjets16", "arff": "lhcjets16"}.get(
+            name, name
+        ),
+        inputs={"kind": "features"}
+        if name in ("generator", "parquet", "arff", "lhcjets")
+        else {"kind": "constituents"},
+    )
+    with pytest.raises(DataError, match=path.name):
+        load(settings, None, 1, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["generator", "toptag", "lhcjets", "lhcjets16", "energyflow", "lhco"]
+)
+def test_files_of_another_format(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("These are no events.\n" * 100)
+    with pytest.raises(DataError, match=r"notes\.txt"):
+        load(config(path, format=name), None, 1, tmp_path)
+    with pytest.raises(DataError, match="neither ROOT nor HDF5"):
+        load(config(path), None, 1, tmp_path)
+
+
+def test_an_unknown_hdf5_layout(tmp_path: Path) -> None:
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file["particles"] = np.zeros(3)
+    with pytest.raises(DataError, match="particles; no known layout"):
+        load(config(path), None, 1, tmp_path)
+    with pytest.raises(DataError, match="no dataset 'jets'"):
+        load(config(path, format="lhcjets"), None, 1, tmp_path)
+
+
+def test_missing_files(tmp_path: Path, jets: Any, written: Write) -> None:
+    path = written("generator", jets)
+    with pytest.raises(DataError, match="did you mean 'generator.root'"):
+        load(config(path.with_name("generatr.root")), None, 1, tmp_path)
+    with pytest.raises(DataError, match="no file matches"):
+        load(config(path.with_name("*.rootx")), None, 1, tmp_path)
+    with pytest.raises(DataError, match="is not a file"):
+        load(config(tmp_path), None, 1, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"inputs": {"names": ["j_multiplicty"]}}, "did you mean 'j_multiplicity'"),
+        ({"inputs": {"kind": "constituents", "names": ["detta"]}}, "did you mean 'deta'"),
+        ({"selection": "jet_ptt > 5"}, "did you mean 'jet_pt'"),
+        ({"weights": "wheight"}, "no quantity of an event 'wheight'"),
+        ({"observables": ["jet_ma"]}, "did you mean 'jet_mass'"),
+        ({"mapping": {"tree": "jetz"}}, "did you mean 'jets'"),
+        ({"mapping": {"columns": {"a": "j_mas_mmdt"}}}, "did you mean 'j_mass_mmdt'"),
+        ({"mapping": {"objects": "Jet"}}, "no collection of branches 'Jet'"),
+        ({"mapping": {"links": "A"}}, "links and candidates together"),
+        ({"classes": ["light", "topp"]}, "did you mean 'top'"),
+        ({"selection": "jet_pt > 1e9"}, "no event is left of 60"),
+        ({"selection": "label == 0"}, "no event of class 'top'"),
+        ({"selection": "jet_pt * 2"}, "not true or false"),
+        ({"label": {"a": "jet_pt > 10", "b": "jet_pt > 20"}}, "of several classes"),
+        ({"label": "label"}, "name its classes in data.classes"),
+        ({"label": "label + 1", "classes": ["a", "b"]}, r"labels are not integers in 0\.\.1"),
+        ({"inputs": {"names": ["log(j_zlogz)"]}}, "NaN or infinite, the first is 'log.j_zlogz.'"),
+        ({"weights": "sqrt(-jet_pt)"}, "60 values .* the first is 'weight' of event 0"),
+        ({"inputs": {"names": ["part_pt"]}}, "no quantity of an event 'part_pt'"),
+        ({"mapping": {"columns": {"a": "part_pt"}}, "inputs": {"names": ["a"]}}, "single number"),
+        ({"inputs": {"names": ["jet_pt +"]}}, "is no expression"),
+        ({"max_events": 4, "seed": 1}, "Extra inputs"),
+    ],
+)
+def test_bad_settings(
+    settings: dict[str, Any], message: str, tmp_path: Path, jets: Any, written: Write
+) -> None:
+    path = written("generator", jets)
+    with pytest.raises((DataError, ValueError), match=message):
+        load(config(path, **settings), None, 1, tmp_path)
+
+
+def test_a_part_without_a_class_is_named(tmp_path: Path, jets: Any, written: Write) -> None:
+    path = written("generator", jets)
+    with pytest.raises(DataError, match="part has no event of class"):
+        load(config(path, max_events=4), None, 1, tmp_path)
+
+
+def test_labels_out_of_range(tmp_path: Path, jets: Any, written: Write) -> None:
+    path = written("energyflow", jets)
+    with np.load(path) as content:
+        x, y = content["X"], content["y"].copy()
+    y[[7, 9]] = 5
+    np.savez(path, X=x, y=y)
+    with pytest.raises(
+        DataError, match=r"2 labels are not integers in 0\.\.1, the first is 5 in event 7"
+    ):
+        load(config(path, inputs={"kind": "constituents"}), None, 1, tmp_path)
+
+
+def test_an_unknown_class_name_in_arff(tmp_path: Path, jets: Any, written: Write) -> None:
+    path = written("arff", jets)
+    path.write_text(path.read_text().replace(",q\n", ",b\n", 1))
+    with pytest.raises(DataError, match="1 labels are no class, the first is 'b' in entry 1"):
+        load(config(path), None, 1, tmp_path)
+
+
+def test_nan_in_a_later_chunk_is_counted_with_the_first_entry(
+    tmp_path: Path, jets: Any, written: Write
+) -> None:
+    jets.features[[41, 50], [3, 5]] = np.nan
+    path = written("generator", jets)
+    with pytest.raises(DataError, match="2 values .* 'j_c1_b2_mmdt' of event 41 in"):
+        load(config(path, chunk=10), None, 1, tmp_path)
+
+
+def test_claims_of_a_file_are_checked_before_memory_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "huge.npz"
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000, 1000000, 4), }"
+    header += b" " * (64 - (len(header) + 11) % 64) + b"\n"
+    magic = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("X.npy", magic + header)
+        archive.writestr("y.npy", magic + header)
+    with pytest.raises(DataError, match="its header claims"):
+        load(config(path), None, 1, tmp_path)
+    path = tmp_path / "huge.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("jetConstituentList", (10**6, 10**6, 16), "f8", chunks=(1, 1000, 16))
+        file.create_dataset("jets", (10**6, 5), "f8", chunks=(1000, 5))
+        file["jetFeatureNames"] = [f"j_{c}".encode() for c in "gqwzt"]
+        file["particleFeatureNames"] = [b"j1_e", *(f"j1_{i}".encode() for i in range(15))]
+    with pytest.raises(DataError, match="allowed for a chunk"):
+        load(
+            config(path, inputs={"kind": "constituents", "names": ["e"], "order": "file"}),
+            None,
+            1,
+            tmp_path,
+        )
+
+
+def test_arrays_of_objects_are_not_unpickled(tmp_path: Path) -> None:
+    path = tmp_path / "objects.npz"
+    np.savez(path, X=np.array([{}], dtype=object), y=np.zeros(1))
+    with pytest.raises(DataError, match="C-ordered array of numbers"):
+        load(config(path), None, 1, tmp_path)
+
+
+def test_code_in_a_pandas_attribute_does_not_run(tmp_path: Path, jets: Any, written: Write) -> None:
+    path = written("toptag", jets)
+    mark = tmp_path / "ran"
+    with h5py.File(path, "a") as file:
+        attributes = file["table/table"].attrs
+        attributes["values_block_0_kind"] = np.bytes_(f"cos\nsystem\n(S'touch {mark}'\ntR.")
+    with pytest.raises(DataError, match=r"asks for os\.system"):
+        load(config(path, inputs={"kind": "constituents"}), None, 1, tmp_path)
+    assert not mark.exists()
+
+
+def test_columns_missing_in_a_pandas_table(tmp_path: Path) -> None:
+    path = tmp_path / "t.h5"
+    pd.DataFrame({"E_0": [1.0], "PX_0": [1.0]}).to_hdf(path, key="table", format="table")
+    with pytest.raises(DataError, match="no column 'is_signal_new'"):
+        load(config(path), None, 1, tmp_path)
+
+
+def test_no_entries(tmp_path: Path) -> None:
+    path = tmp_path / "none.root"
+    with uproot.recreate(path) as file:
+        file.mktree("jets", {"pt": "float32"})
+    with pytest.raises(DataError, match="has no entries"):
+        load(config(path, format="root"), None, 1, tmp_path)
+
+
+def test_links_behind_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "pf.root"
+    columns = {
+        "FatJet": ak.zip({n: ak.Array([[1.0]]) for n in ("pt", "eta", "phi", "mass")}),
+        "PFCands": ak.zip(
+            {n: ak.Array([[1.0]]) for n in ("pt", "eta", "phi", "mass", "charge", "pdgId")}
+        ),
+        "FatJetPFCands": ak.zip({n: ak.Array([[1]]) for n in ("jetIdx", "pFCandsIdx")}),
+    }
+    with uproot.recreate(path) as file:
+        file.mktree("Events", {n: v.type.content for n, v in columns.items()}).extend(columns)
+    settings = config(path, inputs={"kind": "constituents"}, label={"a": "pt > 0", "b": "pt < 0"})
+    with pytest.raises(DataError, match="1 links of 'FatJetPFCands' point behind the end"):
+        load(settings, None, 1, tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "version", "contract"])
+def test_damaged_splits(damage: str, tmp_path: Path, jets: Any, written: Write) -> None:
+    load(config(written("generator", jets)), None, 1, tmp_path)
+    path = tmp_path / "splits.h5"
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:2000])
+    else:
+        with h5py.File(path, "a") as file:
+            file.attrs[damage] = 99 if damage == "version" else "{}"
+    with pytest.raises(ArtifactError, match=r"splits\.h5"):
+        load_splits(tmp_path)
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(
+    tmp_path: Path, jets: Any, written: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written("generator", jets)
+    folder = tmp_path / "stage"
+    folder.mkdir()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError, match=r"splits\.h5: No space left on device; make room"):
+        load(config(path), None, 1, folder)
+    assert not list(folder.iterdir())
+
+
+def test_what_a_killed_run_left_does_no_harm(tmp_path: Path, jets: Any, written: Write) -> None:
+    path = written("generator", jets)
+    (tmp_path / ".events.partial.h5").write_bytes(b"half")
+    (tmp_path / ".splits.h5.partial").write_bytes(b"half")
+    load(config(path), None, 1, tmp_path)
+    assert len(load_splits(tmp_path).train) == 30
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"split": (0.5, 0.5, 0.0)}, "three positive parts"),
+        ({"split": (0.5, 0.5, 0.5)}, "three positive parts"),
+        ({"classes": ["a"]}, "at least two"),
+        ({"classes": ["a", "a"]}, "at least two"),
+        ({"label": {"a": "x"}}, "at least two"),
+        ({"label": {"a": "x", "b": "y"}, "classes": ["a", "bb"]}, "did you mean 'b'"),
+        ({"format": "delphes"}, "Input should be"),
+        ({"chunk": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_bad_configurations(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DataConfig.model_validate(settings)

@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triggerforge.config.data import InputsConfig, PrecisionConfig
+from triggerforge.data.features import InputBuilder
+from triggerforge.data.scaling import covering, derive_contract
+from triggerforge.errors import DataError
+from triggerforge.fixedpoint import Overflow, Rounding
+
+RNG = np.random.default_rng(0)
+
+
+def builder(kind: str = "features", names: tuple[str, ...] = ("a", "b")) -> InputBuilder:
+    return InputBuilder(InputsConfig(kind=kind, names=names, constituents=4, pixels=8))
+
+
+def test_standardisation_has_a_power_of_two_and_an_offset_on_the_grid() -> None:
+    raw = (RNG.normal(size=(5000, 2)) * [30, 0.02] + [91, -0.5]).astype(np.float32)
+    contract = derive_contract(builder(), raw, None, PrecisionConfig(width=10))
+    x = contract.normalize(raw)
+    for i, feature in enumerate(contract.features):
+        assert feature.format.width == 10
+        assert (feature.format.rounding, feature.format.overflow) == (Rounding.RND, Overflow.SAT)
+        grid = feature.format.lsb * 2.0**feature.shift
+        assert feature.offset / grid == round(feature.offset / grid)
+        assert abs(feature.offset - raw[:, i].mean()) <= 0.01 * raw[:, i].std() + grid
+        assert 0.7 < x[:, i].std() < 1.5
+    saturated = np.array([c.saturated for c in contract.audit(x)])
+    assert (saturated <= 5).all()  # coverage of 0.999 on 5000 events
+
+
+def test_coverage_sets_the_range() -> None:
+    raw = np.concatenate([RNG.normal(size=(9990, 1)), np.full((10, 1), 1e4)]).astype(np.float32)
+    one = builder(names=("a",))
+    narrow = derive_contract(one, raw, None, PrecisionConfig(coverage=0.99))
+    wide = derive_contract(one, raw, None, PrecisionConfig(coverage=1.0))
+    assert narrow.features[0].shift == 0
+    assert narrow.features[0].format.range[1] < 8
+    assert narrow.audit(narrow.normalize(raw))[0].saturated >= 10
+    assert wide.audit(wide.normalize(raw))[0].saturated == 0
+
+
+def test_only_features_are_centred_unless_asked() -> None:
+    raw = RNG.uniform(5, 6, size=(1000, 4, 1)).astype(np.float32)
+    mask = np.ones((1000, 4), bool)
+    particles = builder("constituents", ("a",))
+    assert derive_contract(particles, raw, mask, PrecisionConfig()).features[0].offset == 0
+    assert not derive_contract(particles, raw, mask, PrecisionConfig()).features[0].format.signed
+    centred = derive_contract(particles, raw, mask, PrecisionConfig(center=True)).features[0]
+    assert abs(centred.offset - 5.5) < 0.05
+
+
+def test_padding_does_not_count() -> None:
+    raw = np.zeros((100, 4, 1), np.float32)
+    raw[:, 0] = RNG.uniform(100, 200, size=(100, 1))
+    mask = np.zeros((100, 4), bool)
+    mask[:, 0] = True
+    feature = derive_contract(builder("constituents", ("a",)), raw, mask, PrecisionConfig())
+    assert feature.features[0].shift == 7
+
+
+def test_flags_charges_and_valid_keep_their_value_in_few_bits() -> None:
+    names = ("charge", "flag", "valid")
+    raw = np.stack(
+        [RNG.integers(-1, 2, 400), RNG.integers(0, 2, 400), np.ones(400)], axis=1
+    ).reshape(100, 4, 3)
+    mask = np.ones((100, 4), bool)
+    contract = derive_contract(
+        builder("constituents", names), raw.astype(np.float32), mask, PrecisionConfig()
+    )
+    shown = [(f.offset, f.shift, f.format.width, f.format.signed) for f in contract.features]
+    assert shown == [(0, 0, 2, True), (0, 0, 1, False), (0, 0, 1, False)]
+    x = contract.normalize(raw)
+    np.testing.assert_array_equal(contract.quantize(x), raw)
+
+
+def test_a_format_of_ones_own_is_taken_as_it_is() -> None:
+    config = PrecisionConfig(formats={"b": "ap_fixed<8,4,TRN,WRAP>"})
+    contract = derive_contract(builder(), RNG.normal(size=(50, 2)).astype(np.float32), None, config)
+    feature = contract.features[1]
+    assert str(feature.format) == "ap_fixed<8,4,TRN,WRAP>"
+    assert (feature.offset, feature.shift) == (0, 0)
+    with pytest.raises(DataError, match="no input 'c'"):
+        bad = PrecisionConfig(formats={"c": "ap_fixed<8,4>"})
+        derive_contract(builder(), np.ones((5, 2), np.float32), None, bad)
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0, -1e-3, 1e6])
+def test_a_constant_input_is_held(value: float) -> None:
+    raw = np.full((20, 2), value, np.float32)
+    contract = derive_contract(builder(), raw, None, PrecisionConfig())
+    x = contract.quantize(contract.normalize(raw))
+    feature = contract.features[0]
+    back = x[0, 0] * 2.0**feature.shift + feature.offset
+    assert back == pytest.approx(value, rel=1e-3)
+
+
+@given(
+    low=st.floats(-1e6, 1e6),
+    span=st.floats(0, 1e6),
+    width=st.integers(4, 24),
+)
+def test_the_finest_format_that_holds_a_range(low: float, span: float, width: int) -> None:
+    high = low + span
+    fmt = covering(low, high, width)
+    ends = np.array([low, high])
+    assert np.abs(fmt.quantize(ends) - ends).max() <= fmt.lsb / 2
+    assert fmt.width == width and fmt.signed == (low < 0)
+
+
+def test_empty_pixels_do_not_count() -> None:
+    raw = np.zeros((30, 8, 8, 1), np.float32)
+    raw[:, 4, 4] = 0.25
+    contract = derive_contract(builder("image"), raw, None, PrecisionConfig())
+    assert contract.shape == (8, 8, 1)
+    assert contract.features[0].shift == -2
+    assert contract.order == "eta, then phi, rising"

@@ -1,0 +1,235 @@
+"""Scores appended to copies of the input: everything of it is still there, in its order."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import uproot
+
+from triggerforge.config.data import DataConfig
+from triggerforge.data.contract import InputContract
+from triggerforge.data.load import load
+from triggerforge.data.score import Scored, score_file
+from triggerforge.errors import DataError
+
+Write = Callable[..., Path]
+NANO = "skhep_root/nanoAOD_2015_CMS_Open_Data_ttbar.root"
+FLAVOUR = {"gluon": "partonFlavour == 21", "quark": "(partonFlavour != 21) & (partonFlavour != 0)"}
+
+
+def network(x: np.ndarray) -> np.ndarray:
+    """Two outputs that tell events apart."""
+    assert x.dtype == np.float32
+    flat = x.reshape(len(x), -1)
+    return np.stack([flat.sum(axis=1), flat[:, 0]], axis=1)
+
+
+def prepared(path: Path, folder: Path, **settings: Any) -> tuple[DataConfig, InputContract]:
+    config = DataConfig.model_validate({"source": [str(path)], "split": (0.5, 0.2, 0.3)} | settings)
+    return config, load(config, None, 1, folder).contract
+
+
+def score(
+    config: DataConfig, contract: InputContract, path: Path, out: Path, chunk: int = 7
+) -> Scored:
+    return score_file(network, config.model_copy(update={"chunk": chunk}), contract, path, out)
+
+
+@pytest.mark.parametrize("ending", ["root", "parquet"])
+@pytest.mark.parametrize("layout", ["generator", "toptag", "lhcjets", "energyflow", "lhco"])
+def test_scores_of_every_entry_in_order(
+    layout: str, ending: str, tmp_path: Path, jets: Any, written: Write
+) -> None:
+    """The scores do not depend on the chunk, nor on the selection of the training."""
+    path = written(layout, jets)
+    classes = {"lhcjets": ["g", "q"]}.get(layout, [])
+    inputs = {"kind": "constituents", "constituents": 4}
+    config, contract = prepared(
+        path, tmp_path, inputs=inputs, classes=classes, selection="jet_pt > 50"
+    )
+    columns = []
+    for chunk in (7, 1000):
+        out = tmp_path / f"out{chunk}.{ending}"
+        done = score(config, contract, path, out, chunk)
+        assert (done.entries, done.events, done.not_scored) == (60, 60, 0)
+        columns.append(read(out, "jets" if layout == "generator" else "events"))
+    names = [n for n in columns[0] if n.startswith("tf_score_")]
+    assert len(names) == 2
+    for name, values in columns[0].items():
+        assert ak.array_equal(values, columns[1][name], equal_nan=True), name
+    rank = np.argsort(np.argsort(np.asarray(columns[0][names[1]]), kind="stable"))
+    share = [
+        part.max() / axis
+        for part, axis in zip(
+            np.split(jets.pt, np.cumsum(jets.counts)[:-1]), jets.summed()["pt"], strict=True
+        )
+    ]
+    assert np.corrcoef(rank, np.argsort(np.argsort(share)))[0, 1] > 0.95
+    assert "npart" in columns[0] and (np.asarray(columns[0]["npart"]) == jets.counts).all()
+
+
+def read(path: Path, tree: str) -> dict[str, Any]:
+    if path.suffix == ".parquet":
+        table = ak.from_parquet(path)
+        return {n: table[n] for n in table.fields}
+    with uproot.open(path) as file:
+        arrays = file[tree].arrays()
+        return {n: arrays[n] for n in arrays.fields}
+
+
+def test_a_nanoaod_file_keeps_all_its_branches(
+    tmp_path: Path, shared: Callable[[str], Path]
+) -> None:
+    path = shared(NANO)
+    inputs = {"names": ["log(pt)", "eta", "mass / pt"]}
+    config, contract = prepared(path, tmp_path, inputs=inputs, label=FLAVOUR)
+    out = tmp_path / "scored.root"
+    done = score(config, contract, path, out, chunk=150)
+    assert (done.entries, done.events, done.left_out) == (200, 537, [])
+    with uproot.open(path) as before, uproot.open(out) as after:
+        old, new = before["Events"], after["Events"]
+        added = {"Jet_tf_score_gluon", "Jet_tf_score_quark"}
+        assert set(new.keys()) == set(old.keys()) | added
+        for name in [n for n in old if n.startswith(("Jet_", "nJet", "run", "HLT_IsoMu"))]:
+            one, two = old[name].array(), new[name].array()
+            assert ak.array_equal(
+                ak.values_astype(one, "f8"), ak.values_astype(two, "f8"), equal_nan=True
+            ), name
+        raw = ak.to_numpy(ak.flatten(new["Jet_pt"].array()))
+        x = contract.features[0].format.quantize(
+            (np.log(raw.astype("f8")) - contract.features[0].offset)
+            * 2.0 ** -contract.features[0].shift
+        )
+        scores = ak.to_numpy(ak.flatten(new["Jet_tf_score_quark"].array()))
+        np.testing.assert_allclose(scores, x, atol=contract.features[0].format.lsb)
+    parquet = tmp_path / "scored.parquet"
+    score(config, contract, path, parquet, chunk=150)
+    file = pq.ParquetFile(parquet)
+    assert file.metadata.num_rows == 200 and file.metadata.num_row_groups == 2
+    names = set(file.schema_arrow.names)
+    file.close()
+    assert added | {"Jet_pt", "run"} <= names
+
+
+@pytest.mark.parametrize("objects", ["FatJet", "Jet"])
+def test_pfnano_constituents_of_real_jets(
+    objects: str, tmp_path: Path, shared: Callable[[str], Path]
+) -> None:
+    """The linked candidates add up to the jet: same axis, and nearly the pT."""
+    path = shared("cms_root_samples/pfnano.root")
+    inputs = {
+        "kind": "constituents",
+        "constituents": 200,
+        "names": ["pt_rel", "deta", "dphi", "valid"],
+    }
+    label = (
+        {"hard": "pt > 100", "soft": "pt <= 100"}
+        if objects == "Jet"
+        else {"hard": "pt > 1250", "soft": "pt <= 1250"}
+    )
+    config = DataConfig.model_validate(
+        {"inputs": inputs, "label": label, "mapping": {"objects": objects}}
+    )
+    from triggerforge.data.source import Count, EventSource
+
+    (batch,) = EventSource(path, config).batches(Count())
+    assert len(batch.label) == {"FatJet": 24, "Jet": 64}[objects]
+    share, deta, dphi = (batch.inputs.raw[:, :, i] for i in range(3))
+    hard = batch.label == 0
+    assert np.abs((share * deta).sum(axis=1))[hard].max() < 0.05
+    assert np.abs((share * dphi).sum(axis=1))[hard].max() < 0.05
+    assert (np.hypot(deta, dphi).max(axis=1) < {"FatJet": 1.2, "Jet": 0.7}[objects])[hard].all()
+
+
+def test_real_quark_and_gluon_jets(tmp_path: Path, shared: Callable[[str], Path]) -> None:
+    path = shared("quarkgluon_sample/qg_pf_vectors.npy")
+    config, _ = prepared(path, tmp_path, inputs={"kind": "constituents", "constituents": 128})
+    splits = load(config, None, 1, tmp_path)
+    multiplicity = splits.train.mask.sum(axis=1)
+    means = [multiplicity[splits.train.y == i].mean() for i in range(2)]
+    assert splits.classes == ("gluon", "quark")
+    assert means == pytest.approx([53.4, 33.8], abs=2.5)
+    pt = splits.train.observables["jet_pt"]
+    assert pt.min() > 495 and pt.max() < 555
+
+
+def test_other_trees_and_objects_beside(
+    tmp_path: Path, jets: Any, written: Write, capsys: Any
+) -> None:
+    path = written("generator", jets)
+    with uproot.update(path) as file:
+        file.mktree("Runs", {"weight": "float64"}).extend({"weight": np.arange(3.0)})
+        file["histogram"] = np.histogram(np.arange(5))
+    config, contract = prepared(path, tmp_path)
+    done = score(config, contract, path, tmp_path / "out.root")
+    assert done.left_out == ["branches", "histogram"]
+    assert "does not hold" in capsys.readouterr().err
+    with uproot.open(tmp_path / "out.root") as file:
+        np.testing.assert_array_equal(file["Runs/weight"].array(), np.arange(3.0))
+
+
+def test_events_with_nan_inputs_get_nan(
+    tmp_path: Path, jets: Any, written: Write, capsys: Any
+) -> None:
+    config, contract = prepared(written("generator", jets), tmp_path)
+    jets.features[5, 3] = np.nan
+    path = written("generator", jets)
+    done = score(config, contract, path, tmp_path / "out.root")
+    assert done.not_scored == 1 and "1 of 60 events have NaN" in capsys.readouterr().err
+    with uproot.open(tmp_path / "out.root") as file:
+        scores = file["jets/tf_score_top"].array(library="np")
+    np.testing.assert_array_equal(np.flatnonzero(np.isnan(scores)), [5])
+
+
+def test_unlabelled_data_is_scored(tmp_path: Path, jets: Any, written: Write) -> None:
+    path = written("generator", jets)
+    config, contract = prepared(path, tmp_path)
+    with uproot.open(path) as file:
+        columns = file["jets"].arrays([n for n in file["jets"] if n != "label"])
+        docs = file["branches"]
+    bare = tmp_path / "bare.root"
+    with uproot.recreate(bare) as file:
+        file["branches"] = str(docs)
+        plain = {n: columns[n] for n in columns.fields if not n.startswith(("part", "npart"))}
+        plain["part_class"] = columns["part_class"]
+        for name in ("pt", "eta", "phi", "energy", "px", "py", "pz", "charge", "deta", "dphi"):
+            plain[f"part_{name}"] = columns[f"part_{name}"]
+        types = {n: v.type.content for n, v in plain.items()}
+        file.mktree("jets", types).extend(plain)
+    assert score(config, contract, bare, tmp_path / "out.root").events == 60
+
+
+def test_bad_requests(tmp_path: Path, jets: Any, written: Write) -> None:
+    path = written("generator", jets)
+    config, contract = prepared(path, tmp_path)
+    with pytest.raises(DataError, match="is the input itself"):
+        score(config, contract, path, path)
+    with pytest.raises(DataError, match="ending '.csv'"):
+        score(config, contract, path, tmp_path / "out.csv")
+    other = config.model_copy(
+        update={"inputs": config.inputs.model_copy(update={"names": ("jet_pt",)})}
+    )
+    with pytest.raises(DataError, match="the network was made for"):
+        score(other, contract, path, tmp_path / "out.root")
+    with pytest.raises(DataError, match="one class for each output"):
+        score_file(lambda x: x[:, :3], config, contract, path, tmp_path / "out.root")
+    assert not (tmp_path / "out.root").exists() and not list(tmp_path.glob(".out*"))
+
+
+def test_a_full_disk_leaves_nothing(
+    tmp_path: Path, jets: Any, written: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written("generator", jets)
+    config, contract = prepared(path, tmp_path)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("triggerforge.data.writers.RootSink.add_to", full)
+    with pytest.raises(DataError, match=r"out\.root: No space left"):
+        score(config, contract, path, tmp_path / "out.root")
+    assert not list(tmp_path.glob("*out.root*"))
