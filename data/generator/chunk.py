@@ -22,11 +22,10 @@ from triggerforge.errors import DataError
 Columns = dict[str, NDArray[np.generic]]
 """branches of the tree, flat; `npart` (J,) says how many constituents each jet has"""
 
-_BATCH_EVENTS = 200
+_BATCH_EVENTS = (10, 200)  # the fewest and the most; as many as jets are still wanted between
 _BATCHES_WITHOUT_JETS = 20
 _PYTHIA_SEEDS = 900_000_000
-EVENTS_PER_CHUNK = 1_000_000
-"""event numbers are `chunk number * EVENTS_PER_CHUNK + event`"""
+_EVENTS_PER_CHUNK, _EVENTS_PER_CLASS = 10**8, 10**15  # what event numbers leave room for
 
 
 @dataclass(frozen=True)
@@ -69,13 +68,14 @@ def make_chunk(task: ChunkTask) -> Columns:
     parts: list[Columns] = []
     jets = empty = first_event = 0
     while jets < task.jets:
-        batch = generator.next(_BATCH_EVENTS)
+        wanted = int(np.clip(task.jets - jets, *_BATCH_EVENTS))
+        batch = generator.next(wanted)
         found = select_jets(task.recipe, task.jet_class, batch, generator, rng)
         empty = 0 if len(found.pt) else empty + 1
         if empty == _BATCHES_WITHOUT_JETS:
-            raise DataError(_no_jets(task, empty * _BATCH_EVENTS))
+            raise DataError(_no_jets(task, first_event + len(batch)))
         if len(found.pt):
-            number = task.label * 10**12 + task.index * EVENTS_PER_CHUNK + first_event
+            number = _first_number(task) + first_event
             parts.append(_columns(found, task, number))
         jets += len(found.pt)
         first_event += len(batch)
@@ -144,9 +144,13 @@ def _first_jets(parts: list[Columns], jets: int) -> Columns:
     }
 
 
+def _first_number(task: ChunkTask) -> int:
+    return task.label * _EVENTS_PER_CLASS + task.index * _EVENTS_PER_CHUNK
+
+
 def _no_jets(task: ChunkTask, events: int) -> str:
     low, high = task.recipe.jet_pt
     return (
         f"class {task.jet_class.name!r}: no jet with {low} < pT < {high} GeV and "
-        f"|eta| < {task.recipe.jet_abs_eta_max} in {events} events; widen the window"
+        f"|eta| < {task.recipe.jet_abs_eta_max} in the last of {events} events; widen the window"
     )

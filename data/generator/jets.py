@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import awkward as ak
 import fastjet
+import fastjet._swig
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +12,9 @@ from triggerforge.data.generator.cards import Array
 from triggerforge.data.generator.particles import Particles, sum_by
 from triggerforge.data.generator.tracker import wrap
 from triggerforge.data.generator.truth import Directions
+
+# FastJet's banner, once a process; docs/generator.md has the citation that it asks for
+fastjet._swig.ClusterSequence.set_fastjet_banner_stream(None)
 
 
 @dataclass(frozen=True)

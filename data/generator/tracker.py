@@ -80,7 +80,8 @@ def _efficiency(charged: Particles, card: Card) -> Array:
 def _relative_sigma(charged: Particles, card: Card) -> Array:
     def formula(bands: tuple[Band, ...]) -> Array:
         a, b = by_eta(bands, np.abs(charged.eta))
-        return np.hypot(a, b * charged.pt)
+        relative: Array = np.hypot(a, b * charged.pt)
+        return relative
 
     sigma: Array = np.select(
         [charged.kind == Kind.ELECTRON, charged.kind == Kind.MUON],
