@@ -20,7 +20,9 @@ def test_front_holds_exactly_what_no_other_dominates() -> None:
     random = np.random.default_rng(3)
     points = [
         Candidate(float(a), float(e), n)
-        for n, (a, e) in enumerate(zip(random.integers(0, 20, 300), random.integers(0, 20, 300)))
+        for n, (a, e) in enumerate(
+            zip(random.integers(0, 20, 300), random.integers(0, 20, 300), strict=True)
+        )
     ]
     front: tuple[Candidate, ...] = ()
     for point in points:
