@@ -12,6 +12,10 @@ from triggerforge.tools import Tool
 _TAIL_LINES = 30
 
 
+class ToolTimeoutError(ToolFailedError):
+    """An external tool was stopped because it took too long."""
+
+
 def run_tool(
     tool: Tool,
     arguments: Sequence[str],
@@ -24,7 +28,8 @@ def run_tool(
 
     With `output`, its standard output is a result and goes to that file in `folder`.
 
-    Raises ToolFailedError, with the end of the log, if it fails, crashes or takes too long.
+    Raises ToolFailedError, with the end of the log, if it fails or crashes; ToolTimeoutError if it
+    takes longer than `timeout_s`.
     """
     path = folder / log
     with path.open("w") as said, (folder / output if output else path).open("w") as result:
@@ -43,7 +48,7 @@ def run_tool(
         try:
             status = process.wait(timeout_s)
         except subprocess.TimeoutExpired as error:
-            raise ToolFailedError(
+            raise ToolTimeoutError(
                 f"{tool.name} took longer than {timeout_s:g} s and was stopped; "
                 "allow it more time or make the design smaller"
             ) from error

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triggerforge.errors import ArtifactError, DataError
-from triggerforge.firmware.library import load_library
+from triggerforge.errors import ArtifactError
+from triggerforge.firmware.library import flat_events, load_library
 
 
 class CSimulation:
@@ -29,9 +29,7 @@ class CSimulation:
 
     def predict(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """Outputs (N, outputs) of x (N, …) on the grid of the inputs."""
-        given = np.ascontiguousarray(np.reshape(x, (len(x), -1)), dtype=np.float64)
-        if given.shape[1] != self.inputs:
-            raise DataError(f"{given.shape[1]} inputs an event; the design takes {self.inputs}")
+        given = flat_events(x, self.inputs)
         out = np.empty((len(given), self.outputs))
         read, write = given.ctypes.data, out.ctypes.data
         for _ in range(len(given)):

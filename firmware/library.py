@@ -2,12 +2,16 @@
 
 import ctypes
 import hashlib
+import math
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from triggerforge.errors import ArtifactError
+import numpy as np
+from numpy.typing import NDArray
+
+from triggerforge.errors import ArtifactError, DataError
 from triggerforge.runfolder import read_json, write_json
 
 _SEAL = "library.json"
@@ -37,6 +41,17 @@ def load_library(folder: Path) -> tuple[ctypes.CDLL, dict[str, Any]]:
             return ctypes.CDLL(str(copy)), record
     except (OSError, KeyError) as error:
         raise ArtifactError(f"{folder}: {error}; run the stage firmware again") from error
+
+
+def flat_events(x: NDArray[Any], inputs: int) -> NDArray[np.float64]:
+    """x (N, …) as contiguous float64 (N, inputs), as both simulations read it.
+
+    Raises DataError if an event has another number of inputs.
+    """
+    found = math.prod(np.shape(x)[1:])
+    if found != inputs:
+        raise DataError(f"{found} inputs an event; the design takes {inputs}")
+    return np.ascontiguousarray(np.reshape(x, (len(x), inputs)), dtype=np.float64)
 
 
 def _digest(path: Path) -> str:

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from triggerforge.config.firmware import FirmwareConfig
-from triggerforge.errors import MissingToolError, ToolFailedError
+from triggerforge.errors import MissingToolError
+from triggerforge.firmware.command import ToolTimeoutError
 from triggerforge.firmware.parts import find_part, shares
 from triggerforge.firmware.pipelining import Pipeline
 from triggerforge.firmware.rtl import verilog_sources
@@ -19,7 +20,11 @@ _DEFAULT_FAMILY = "xcup"
 def count_resources(
     config: FirmwareConfig, design: Pipeline, latency: int, rtl: Path, folder: Path
 ) -> dict[str, Any]:
-    """{"resources": a row of the record, "not_run": reasons}; `rtl` is the finished part `rtl`."""
+    """{"resources": a row of the record, "not_run": reasons}; `rtl` is the finished part `rtl`.
+
+    Without yosys, or where it takes too long, the row is alkaid's estimate. Raises ToolFailedError
+    with the end of the log where yosys fails.
+    """
     not_run: dict[str, str] = {}
     used: dict[str, int | None] = {
         "lut": design.lut_estimate,
@@ -32,7 +37,7 @@ def count_resources(
         found = _synthesize(config, rtl, folder)
         used = {"lut": found.lut, "ff": found.ff, "dsp": found.dsp, "bram": found.bram}
         extra = {"method": "yosys", "carry_bits": found.carry_bits}
-    except (MissingToolError, ToolFailedError) as error:
+    except (MissingToolError, ToolTimeoutError) as error:
         say(f"[yellow]resources are an estimate:[/yellow] {error}")
         not_run["yosys synthesis"] = str(error)
     row: dict[str, Any] = {

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triggerforge.errors import DataError, ToolFailedError
+from triggerforge.errors import ToolFailedError
 from triggerforge.firmware.command import run_tool
-from triggerforge.firmware.library import load_library, seal_library
+from triggerforge.firmware.library import flat_events, load_library, seal_library
 from triggerforge.firmware.ports import Port
 from triggerforge.firmware.template import copy_template, fill_template
 from triggerforge.tools import Tool
@@ -104,18 +104,17 @@ class Simulation:
     def stream(self, x: NDArray[Any], cycles: int) -> NDArray[np.float64]:
         """The output port (cycles, outputs) after each rising edge from power-up on.
 
-        Row i of x (N, inputs) is at the input port in cycle i; the last row stays.
+        Row i of x (N, …) is at the input port in cycle i; the last row stays.
+        Raises DataError if an event has another number of inputs.
         """
-        if x.ndim != 2 or x.shape[1] != self.inputs:
-            raise DataError(f"inputs of shape {x.shape[1:]}; the design takes ({self.inputs},)")
-        given = np.ascontiguousarray(x, dtype=np.float64)
+        given = flat_events(x, self.inputs)
         seen = np.empty((cycles, self.outputs))
         self._library.rtl_stream(given.ctypes.data, len(given), seen.ctypes.data, cycles)
         return seen
 
     def predict(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """Outputs (N, outputs) of x (N, …): one event a clock cycle, read `latency` edges later."""
-        flat = np.asarray(x).reshape(len(x), -1)
+        flat = flat_events(x, self.inputs)
         parts = [np.empty((0, self.outputs))]
         for start in range(0, len(flat), _CHUNK):
             chunk = flat[start : start + _CHUNK]

@@ -10,13 +10,22 @@ import numpy as np
 import pytest
 
 from triggerforge.compression.quantized_model import QuantizedModel
-from triggerforge.config.firmware import FirmwareConfig
-from triggerforge.errors import ArtifactError, MissingToolError, ModelError, ParityError
+from triggerforge.config.firmware import FirmwareConfig, SynthesisConfig
+from triggerforge.errors import (
+    ArtifactError,
+    MissingToolError,
+    ModelError,
+    ParityError,
+    ToolFailedError,
+)
 from triggerforge.export.runtime import ENGINES, EngineSource
 from triggerforge.firmware import build as stage
 from triggerforge.firmware import engines as _engines  # noqa: F401 (registers)
 from triggerforge.firmware import hls_part, rtl_part
 from triggerforge.firmware.build import build
+from triggerforge.firmware.pipelining import pipeline
+from triggerforge.firmware.resources import count_resources
+from triggerforge.firmware.rtl import write_rtl
 from triggerforge.firmware.steps import part
 
 
@@ -174,6 +183,27 @@ def test_parts_can_be_left_out(quantized: QuantizedModel, no_tools: None, tmp_pa
     other.mkdir()
     build(neither, quantized, other)
     assert _record(other) == {"firmware": {"not_run": {}}}
+
+
+def test_synthesis_that_takes_too_long_leaves_an_estimate(
+    quantized: QuantizedModel, config: FirmwareConfig, tmp_path: Path
+) -> None:
+    design = pipeline(quantized.alir, config.clock_ns, 0.1)
+    write_rtl(config, design, tmp_path / "rtl")
+    short = config.model_copy(update={"synthesis": SynthesisConfig(timeout_s=0.01)})
+    facts = count_resources(short, design, design.stages, tmp_path / "rtl", tmp_path / "synthesis")
+    assert facts["resources"]["method"] == "estimate"
+    assert "longer than 0.01 s" in facts["not_run"]["yosys synthesis"]
+
+
+def test_synthesis_that_fails_is_an_error_with_the_log(
+    quantized: QuantizedModel, config: FirmwareConfig, tmp_path: Path
+) -> None:
+    design = pipeline(quantized.alir, config.clock_ns, 0.1)
+    write_rtl(config, design, tmp_path / "rtl")
+    (tmp_path / "rtl" / "src" / "logic0.v").write_text("module logic0(; endmodule")
+    with pytest.raises(ToolFailedError, match="syntax error"):
+        count_resources(config, design, 1, tmp_path / "rtl", tmp_path / "synthesis")
 
 
 class Killed(BaseException):

