@@ -224,8 +224,7 @@ def _key(run: Run, stage: Stage, keys: dict[str, str]) -> str:
     section = getattr(run.config, stage.section or stage.name)
     files = sorted(file_identity(path) for path in section.input_files() if path.is_file())
     upstream = [keys.get(name, "") for name in stage.upstream]
-    settings = section.model_dump(mode="json")
-    return key_of(__version__, stage.name, settings, run.config.seed, files, upstream)
+    return key_of(__version__, stage.name, section.identity(), run.config.seed, files, upstream)
 
 
 def _records(run: Run, names: Iterable[str]) -> list[Path]:

@@ -102,7 +102,7 @@ def write_record(folder: Path, **sections: Any) -> None:
 
 def collect(stages: Iterable[Path], seed: int) -> dict[str, Any]:
     """Joins the records of the stage folders, in order: objects by key, lists end to end."""
-    result: dict[str, Any] = {"version": RESULT_VERSION, "context": context(seed)}
+    result: dict[str, Any] = {"version": RESULT_VERSION, "context": context(seed), "rates": []}
     for folder in stages:
         _merge(result, read_json(folder / RECORD_FILE))
     return result

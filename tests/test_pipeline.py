@@ -31,7 +31,8 @@ SECTIONS = {
 
 def command(verb: str, config: str, runs: Path, *more: str) -> list[str]:
     call = "import sys; from triggerforge.cli import main; sys.exit(main())"
-    path = str(ROOT / "configs" / f"{config}.yaml")
+    folder = "examples" if config == "residual" else "configs"
+    path = str(ROOT / folder / f"{config}.yaml")
     return [sys.executable, "-c", call, verb, path, "--quick", "--runs", str(runs), *more]
 
 
@@ -52,7 +53,7 @@ def require_parity(result: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("config", ["jets5_deepsets", "jets5_jedi_linear", "jets5_cnn"])
+@pytest.mark.parametrize("config", ["jets5_deepsets", "jets5_jedi_linear", "jets5_cnn", "residual"])
 def test_every_model_ends_in_verified_firmware(config: str, tmp_path: Path) -> None:
     result = run("run", config, tmp_path)
     assert set(result) >= SECTIONS

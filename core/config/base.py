@@ -1,6 +1,7 @@
 """The base of every configuration section: frozen, typed, documented, and closed to unknown keys."""
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,3 +17,7 @@ class Config(BaseModel):
     def input_files(self) -> list[Path]:
         """The user's own files that this section names: when one changes, the stage runs again."""
         return []
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the stage's result: the stage is run again when it changes."""
+        return self.model_dump(mode="json")

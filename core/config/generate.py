@@ -1,6 +1,6 @@
 """Configuration of the stage `generate`."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -32,6 +32,10 @@ class GenerateConfig(Config):
     """Detector response; "none" keeps the stable particles; null means the recipe's."""
     pythia: tuple[str, ...] = ()
     """Further Pythia settings, such as "TimeShower:alphaSvalue = 0.13"; they come last and win."""
+
+    def identity(self) -> dict[str, Any]:
+        """All but the number of processes, which does not change the events."""
+        return self.model_dump(mode="json", exclude={"workers"})
 
     @model_validator(mode="after")
     def _window_is_not_empty(self) -> Self:

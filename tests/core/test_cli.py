@@ -10,6 +10,7 @@ import pytest
 
 from triggerforge import cli, pipeline
 from triggerforge.config import RunConfig
+from triggerforge.config.generate import GenerateConfig
 from triggerforge.errors import BudgetError, DataError, ParityError
 from triggerforge.pipeline import STAGES, Run, check_gates
 
@@ -74,6 +75,11 @@ def test_the_exit_status_tells_what_happened(
 
 def test_every_stage_has_its_section() -> None:
     assert {stage.section or stage.name for stage in STAGES} <= set(RunConfig.model_fields)
+
+
+def test_the_number_of_processes_does_not_run_the_generator_again() -> None:
+    one, two = GenerateConfig(workers=1), GenerateConfig(workers=2)
+    assert one.identity() == two.identity() != GenerateConfig(jets=1).identity()
 
 
 def test_gates_pass_on_parity_and_met_targets() -> None:
