@@ -163,17 +163,19 @@ def _plain_rows(reader: Reader, size: int) -> Generator[Columns]:
     request = Request(
         reader.event_columns - reader.aliases, reader.particle_columns - reader.aliases
     )
-    for chunk in reader.chunks(request, size):
-        columns: Columns = {n: np.ascontiguousarray(v) for n, v in sorted(chunk.events.items())}
-        if chunk.counts is not None:
-            columns["npart"] = chunk.counts.astype(np.int32)
-            columns |= {
-                f"part_{n}": ak.unflatten(v, chunk.counts)
-                for n, v in sorted(chunk.particles.items())
-            }
-        if chunk.label is not None:
-            columns["label"] = chunk.label
-        yield columns
+    yield from map(_plain, reader.chunks(request, size))  # map holds no chunk back
+
+
+def _plain(chunk: Chunk) -> Columns:
+    columns: Columns = {n: np.ascontiguousarray(v) for n, v in sorted(chunk.events.items())}
+    if chunk.counts is not None:
+        columns["npart"] = chunk.counts.astype(np.int32)
+        columns |= {
+            f"part_{n}": ak.unflatten(v, chunk.counts) for n, v in sorted(chunk.particles.items())
+        }
+    if chunk.label is not None:
+        columns["label"] = chunk.label
+    return columns
 
 
 def _report(done: Scored) -> None:

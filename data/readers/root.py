@@ -142,12 +142,10 @@ class RootReader:
             tree = find_tree(file, self.path, self.tree)
             for read in tree_pieces(tree, branches, size):
                 piece = {name: _widened(values) for name, values in read.items()}
-                del read  # here and below: hold nothing that the consumer does not need
                 entries = len(next(iter(piece.values())))
-                chunk = self._chunk(first, piece, events, particles, label)
-                del piece
-                yield chunk
-                del chunk
+                chunks = [self._chunk(first, piece, events, particles, label)]
+                del read, piece
+                yield chunks.pop()  # held by the consumer alone
                 first += entries
 
     def _branches(self, events: list[Expression], particles: list[Expression]) -> set[str]:
@@ -345,19 +343,20 @@ def branch_depth(branch: Any) -> int | None:
 def tree_pieces(tree: Any, branches: Collection[str], size: int) -> Iterator[dict[str, Any]]:
     """Branch name -> awkward array, for at most `size` entries at a time, in order.
 
-    Not tree.iterate: it holds the last piece while it reads the next one.
+    Not tree.iterate: that holds on to a piece until it has read the next one. This holds none.
     """
     for first in range(0, int(tree.num_entries), size):
-        piece = tree.arrays(
-            filter_branch=lambda b: b.name in branches,
-            entry_start=first,
-            entry_stop=first + size,
-            array_cache=None,
-        )
-        columns = {name.split("/")[-1]: piece[name] for name in piece.fields}
-        del piece
-        yield columns
-        del columns  # or they would stay while the next ones are read
+        yield _piece(tree, branches, first, first + size)
+
+
+def _piece(tree: Any, branches: Collection[str], first: int, last: int) -> dict[str, Any]:
+    piece = tree.arrays(
+        filter_branch=lambda b: b.name in branches,
+        entry_start=first,
+        entry_stop=last,
+        array_cache=None,
+    )
+    return {name.split("/")[-1]: piece[name] for name in piece.fields}
 
 
 def _widened(values: Any) -> Any:
