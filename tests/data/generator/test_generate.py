@@ -1,11 +1,12 @@
 """The stage `generate`: the file, reproducibility, resuming, and input that cannot work."""
 
 import json
-import os
+import multiprocessing
 import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 from triggerforge.config.generate import GenerateConfig
 from triggerforge.data.generate import generate
 from triggerforge.data.generator import chunk, pool
+from triggerforge.data.generator.rootfile import merge
 from triggerforge.data.generator.schema import BRANCH_DOCS, PART_BRANCHES, TREE
 from triggerforge.errors import ConfigError, DataError, TriggerForgeError
 
@@ -151,8 +153,15 @@ def test_disk_full_while_the_root_file_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = CONFIG.model_copy(update={"jets": 4, "chunk_jets": 1})
-    with file_size_limit(12_000), pytest.raises(DataError, match=r"cannot write .*events\.root"):
-        generate(few, 5, tmp_path)
+
+    def merge_on_full_disk(tasks: list[chunk.ChunkTask], folder: Path, path: Path) -> None:
+        with file_size_limit(20_000):
+            merge(tasks, folder, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("triggerforge.data.generate.merge", merge_on_full_disk)
+        with pytest.raises(DataError, match=r"cannot write .*events\.root"):
+            generate(few, 5, tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["chunks"]
     assert len(list((tmp_path / "chunks").glob("*.npz"))) == 4
     monkeypatch.setattr(pool, "make_chunk", lambda task: pytest.fail("chunk made twice"))
@@ -160,9 +169,9 @@ def test_disk_full_while_the_root_file_is_written(
 
 
 def test_a_killed_worker_is_named(tmp_path: Path) -> None:
-    config = CONFIG.model_copy(update={"jets": 4000, "chunk_jets": 1000, "workers": 2})
+    config = CONFIG.model_copy(update={"workers": 2})
     expected = pytest.raises(TriggerForgeError, match="a generator process was killed")
-    with expected, killer(os.getpid()):
+    with expected, killer():
         generate(config, 5, tmp_path)
 
 
@@ -238,28 +247,20 @@ def file_size_limit(size: int) -> Iterator[None]:
 
 
 @contextmanager
-def killer(pid: int) -> Iterator[None]:
-    """Kills the first worker process that `pid` starts, some time after it has begun."""
-    code = (
-        "import os, signal, sys, time\n"
-        "from pathlib import Path\n"
-        "end = time.monotonic() + 60\n"
-        "while time.monotonic() < end:\n"
-        "    for p in Path('/proc').glob('[0-9]*'):\n"
-        "        try:\n"
-        "            parent = (p / 'stat').read_text().rsplit(')', 1)[1].split()[1]\n"
-        "            command = (p / 'cmdline').read_text()\n"
-        "        except OSError:\n"
-        "            continue\n"
-        "        if parent == sys.argv[1] and 'spawn_main' in command:\n"
-        "            time.sleep(1)\n"
-        "            os.kill(int(p.name), signal.SIGKILL)\n"
-        "            sys.exit()\n"
-        "    time.sleep(0.05)\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code, str(pid)])
+def killer() -> Iterator[None]:
+    """Kills the first process of a pool as soon as there is one."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.01):
+            for child in multiprocessing.active_children():
+                child.kill()
+                return
+
+    thread = threading.Thread(target=watch)
+    thread.start()
     try:
         yield
     finally:
-        process.kill()
-        process.wait()
+        over.set()
+        thread.join()
