@@ -7,6 +7,8 @@ import math
 from typing import Any
 
 DASH = "–"
+_SMALL = -4  # smaller powers of ten are written as such
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _TIMES = ((1e6, "s"), (1e3, "ms"), (1.0, "µs"), (1e-3, "ns"))
 _RATES = ((1e9, "GHz"), (1e6, "MHz"), (1e3, "kHz"), (1.0, "Hz"))
 
@@ -30,6 +32,11 @@ def count(value: Any) -> str:
     """A whole number, thousands set apart."""
     found = finite(value)
     return DASH if found is None else f"{round(found):,}"
+
+
+def counted(value: Any, noun: str) -> str:
+    """A whole number of things: "1 cycle", "5 cycles", "– cycles"."""
+    return f"{count(value)} {noun}{'' if finite(value) == 1 else 's'}"
 
 
 def with_error(value: Any, error: Any, unit: str = "", scale: float = 1.0) -> str:
@@ -81,5 +88,7 @@ def _in_unit(value: Any, units: tuple[tuple[float, str], ...]) -> str:
 def _significant(value: float, digits: int) -> str:
     if value == 0:
         return "0"
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    return f"{value:,.{min(decimals, 12)}f}"
+    power = math.floor(math.log10(abs(value)))
+    if power < _SMALL:
+        return f"{value / 10.0**power:.{digits - 1}f}·10{str(power).translate(_SUPERSCRIPT)}"
+    return f"{value:,.{max(0, digits - 1 - power)}f}"

@@ -133,7 +133,7 @@ def _roc(ax: Axes, material: Material) -> None:
 
 def _pareto(ax: Axes, material: Material) -> None:
     draw_pareto(ax, material)
-    ax.legend(loc="lower right", bbox_to_anchor=(0.92, 0.01))
+    ax.legend(loc="best")
     ax.set_ylabel("validation accuracy [%]")
 
 

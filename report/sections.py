@@ -14,9 +14,10 @@ from triggerforge.report.plots.resources import resources
 from triggerforge.report.plots.roc import roc_curves
 from triggerforge.report.plots.training_curves import quantized_training, training_curves
 from triggerforge.report.tables.audit import input_audit
-from triggerforge.report.tables.context import context, tools
+from triggerforge.report.tables.context import context, data, tools
 from triggerforge.report.tables.latency import latency_table
 from triggerforge.report.tables.layers import layers
+from triggerforge.report.tables.onnx_files import onnx_files
 from triggerforge.report.tables.parity import parity
 from triggerforge.report.tables.performance import performance
 from triggerforge.report.tables.resources import resources_table
@@ -57,6 +58,7 @@ SECTIONS = (
         (
             Block("Every engine against the reference", parity),
             Block("Input ranges", input_audit),
+            Block("ONNX files", onnx_files),
         ),
     ),
     Section(
@@ -86,6 +88,8 @@ SECTIONS = (
         ),
     ),
     Section(
-        "Context", "context", (Block("Run", context, half=True), Block("Tools", tools, half=True))
+        "Context",
+        "context",
+        (Block("Run", context, half=True), Block("Tools", tools, half=True), Block("Data", data)),
     ),
 )

@@ -6,7 +6,16 @@ from typing import Any
 
 from triggerforge.firmware.parts import find_part
 from triggerforge.report.material import MODELS, Material, not_run
-from triggerforge.report.numbers import DASH, count, finite, microseconds, number, percent, share
+from triggerforge.report.numbers import (
+    DASH,
+    count,
+    counted,
+    finite,
+    microseconds,
+    number,
+    percent,
+    share,
+)
 from triggerforge.report.plots.latency import engine_label
 from triggerforge.report.style import MODEL_NAMES
 from triggerforge.report.tables.parity import Verdict, is_exact, verdict
@@ -118,7 +127,7 @@ def _fabric(material: Material) -> Tile:
         "Firmware latency",
         (
             (f"{number(record.get('latency_ns'), 4)} ns", "from input to output"),
-            (f"{count(record.get('latency_cycles'))} cycles", _clock(record)),
+            (counted(record.get("latency_cycles"), "cycle"), _clock(record)),
             (f"II {count(record.get('ii'))}", "cycles between inputs"),
         ),
     )

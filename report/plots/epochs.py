@@ -26,7 +26,8 @@ def by_epoch(
 ) -> Picture | None:
     """Draws the history's `columns` (key to name in the legend); None where it holds none of them.
 
-    Epochs without a finite value of a column are left out.
+    Epochs without a finite value of a column are left out. `log`: a logarithmic axis, where the
+    values differ by more than a factor of four.
     """
     lines = {name: points for key, name in columns.items() if (points := _points(history, key))}
     if not lines:
@@ -40,7 +41,8 @@ def by_epoch(
         ax.set_xlabel("epoch")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set_ylabel(label)
-        if log:
+        values = [y for points in lines.values() for _, y in points]
+        if log and min(values) > 0 and max(values) > 4 * min(values):
             ax.set_yscale("log")
         if len(lines) > 1:
             ax.legend()

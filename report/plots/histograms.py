@@ -11,14 +11,18 @@ from numpy.typing import NDArray
 from triggerforge.report.figure import plain
 from triggerforge.report.style import class_color
 
-_BINS = 40
+_FEWEST_BINS, _BINS = 10, 40
 _TAIL = (
     0.2  # percent of the values left out at either end, so that one outlier does not set the axis
 )
 
 
 def edges(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Bin edges over the bulk of `values` (N,): one bin an integer where these are few integers."""
+    """Bin edges over the bulk of `values` (N,): one bin an integer where these are few integers.
+
+    Fewer events have fewer bins, by the rule of Rice, 2 N^(1/3).
+    """
+    bins = int(np.clip(2 * len(values) ** (1 / 3), _FEWEST_BINS, _BINS))
     low, high = (float(v) for v in np.percentile(values, [_TAIL, 100 - _TAIL]))
     if low == high:
         low, high = low - 0.5, high + 0.5
@@ -26,9 +30,9 @@ def edges(values: NDArray[Any]) -> NDArray[np.float64]:
     if whole and high - low <= 2 * _BINS:
         return np.arange(np.floor(low) - 0.5, np.ceil(high) + 1.0)
     if whole:  # every bin holds as many integers as its neighbours
-        step = int(np.ceil((high - low) / _BINS))
+        step = int(np.ceil((high - low) / bins))
         return np.arange(np.floor(low) - 0.5, high + step, step)
-    return np.linspace(low, high, _BINS + 1)
+    return np.linspace(low, high, bins + 1)
 
 
 def outlines(

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from triggerforge.report.blocks import Plot
 from triggerforge.report.figure import HALF, picture, stamp
 from triggerforge.report.material import Material, NotRunError
-from triggerforge.report.numbers import count, finite, number, percent
+from triggerforge.report.numbers import count, counted, finite, number, percent
 from triggerforge.report.style import COLORS, MODEL_COLORS, MUTED
 
 
@@ -33,7 +33,7 @@ def pareto(material: Material) -> Plot:
     )
     return Plot(
         (picture("pareto", lambda figure: _paint(figure, material), alt, size=(HALF, 3.9)),),
-        f"{len(points)} networks kept during quantisation-aware training; accuracies are those of "
+        f"{counted(len(points), 'network')} kept during quantisation-aware training; accuracies are those of "
         f"the validation events. Star: the chosen one, {size}{fewer}; on the test events its accuracy "
         f"is {error}. Dashed line: the same network with 8 bits for every weight and activation.",
         columns=1,
@@ -93,5 +93,5 @@ def _chosen(ax: Axes, chosen: Mapping[str, Any]) -> None:
 def _paint(figure: Figure, material: Material) -> None:
     ax = figure.add_subplot()
     draw_pareto(ax, material)
-    ax.legend(loc="lower right", bbox_to_anchor=(0.92, 0.01))
+    ax.legend(loc="best")
     stamp(ax, material.config)

@@ -16,7 +16,7 @@ def input_audit(material: Material) -> Table:
             row(
                 str(entry.get("name", DASH)),
                 f"{number(entry.get('low'))} … {number(entry.get('high'))}",
-                f"{number(allowed[0])} … {number(allowed[1])}",
+                f"{number(allowed[0], 4)} … {number(allowed[1], 4)}",
                 count(entry.get("events")),
                 Cell(count(saturated), tone),
                 Cell(share(saturated, entry.get("events")), tone),

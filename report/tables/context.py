@@ -9,7 +9,7 @@ from triggerforge.report.numbers import DASH
 
 
 def context(material: Material) -> Table:
-    """Commit, seed, host and data in one table."""
+    """Commit, seed and host in one table."""
     record = material.section("context")
     git, host = record.get("git") or {}, record.get("host") or {}
     state = " (with uncommitted changes)" if git.get("dirty") else ""
@@ -17,9 +17,14 @@ def context(material: Material) -> Table:
         row("commit", f"{git.get('commit') or DASH}{state}"),
         row("seed", str(record.get("seed", DASH))),
         *(row(str(key), _text(value)) for key, value in host.items()),
-        *(row(f"data: {key}", _text(value)) for key, value in _flat(material.get("data") or {})),
     ]
     return Table(("", "value"), tuple(rows), "What the figures of this report were made with.")
+
+
+def data(material: Material) -> Table:
+    """Where the events are from, and what was asked of them."""
+    rows = tuple(row(key, _text(value)) for key, value in _flat(material.section("data")))
+    return Table(("", "value"), rows, "Files, selection and simulation behind the events.")
 
 
 def tools(material: Material) -> Table:
@@ -42,7 +47,7 @@ def _flat(record: Mapping[str, Any], path: str = "") -> list[tuple[str, Any]]:
 
 
 def _text(value: Any) -> str:
-    if value is None or value == "":
+    if value is None or value in ("", []):
         return DASH
     if isinstance(value, list):
         return ", ".join(map(str, value))

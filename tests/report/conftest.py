@@ -125,6 +125,12 @@ def _result(classes: tuple[str, ...], splits: Splits, scores: dict[str, Any]) ->
             ],
         },
         "compression": _compression(),
+        "export": {
+            "float": {"file": "float.onnx", "bytes": 11_000, "events": 64}
+            | {"operators": {"Gemm": 3}, "max_difference": 3.0e-8},
+            "quantized": {"file": "quantized.onnx", "bytes": 5_000, "events": 64}
+            | {"operators": {"Add": 3, "Floor": 4}, "mismatches": 0},
+        },
         "parity": [
             {
                 "reference": "hgq2",
@@ -155,6 +161,11 @@ def _result(classes: tuple[str, ...], splits: Splits, scores: dict[str, Any]) ->
             "dsp": 0,
             "bram": 0,
             "method": "yosys",
+            "carry_bits": 123,
+            "lut_estimate": 4321,
+        },
+        "firmware": {
+            "rtl": {"stage_delay_ns": 5.5, "stage_budget_ns": 4.5, "delay_model_meets_clock": False}
         },
         "latency": [
             {"network": "mlp", "engine": engine, "device": "cpu", "model": model, "io": io}

@@ -37,7 +37,14 @@ def test_value_and_error_are_rounded_together(value: float, error: Any, shown: s
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0, "0"), (5.0, "5"), (1234567, "1,234,567"), (0.01234, "0.0123"), (1.5, "1.50")],
+    [
+        (0, "0"),
+        (5.0, "5"),
+        (1234567, "1,234,567"),
+        (0.01234, "0.0123"),
+        (1.5, "1.50"),
+        (1.53e-5, "1.53·10⁻⁵"),
+    ],
 )
 def test_significant_digits(value: float, shown: str) -> None:
     assert numbers.number(value) == shown

