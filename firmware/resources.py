@@ -34,10 +34,10 @@ def count_resources(
     }
     extra: dict[str, Any] = {"method": "estimate"}
     try:
-        found = _synthesize(config, rtl, folder)
+        found = _synthesize(config, design, rtl, folder)
         used = {"lut": found.lut, "ff": found.ff, "dsp": found.dsp, "bram": found.bram}
         extra = {"method": "yosys", "carry_bits": found.carry_bits}
-    except (MissingToolError, ToolTimeoutError) as error:
+    except (_NotWanted, MissingToolError, ToolTimeoutError) as error:
         say(f"[yellow]resources are an estimate:[/yellow] {error}")
         not_run["yosys synthesis"] = str(error)
     row: dict[str, Any] = {
@@ -54,12 +54,20 @@ def count_resources(
     return {"resources": Resources(**row).model_dump(), "not_run": not_run}
 
 
-def _synthesize(config: FirmwareConfig, rtl: Path, folder: Path) -> Utilisation:
-    if config.synthesis.tool == "none":
-        raise MissingToolError("firmware.synthesis.tool is none: set it to yosys")
+class _NotWanted(Exception):
+    """The configuration leaves synthesis out; the message is the reason."""
+
+
+def _synthesize(config: FirmwareConfig, design: Pipeline, rtl: Path, folder: Path) -> Utilisation:
+    wanted = config.synthesis
+    if wanted.tool == "none":
+        raise _NotWanted("firmware.synthesis.tool is none: set it to yosys")
+    if design.lut_estimate > wanted.max_luts:
+        raise _NotWanted(
+            f"about {design.lut_estimate} LUTs, firmware.synthesis.max_luts is {wanted.max_luts}: "
+            "raise it and firmware.synthesis.timeout_s, and install a native yosys"
+        )
     sources = [path for path in verilog_sources(config, rtl) if "_wrapper" not in path.stem]
     known = find_part(config.part)
     family = known.family if known else _DEFAULT_FAMILY
-    return synthesize(
-        require("yosys"), sources, config.name, family, config.synthesis.timeout_s, folder
-    )
+    return synthesize(require("yosys"), sources, config.name, family, wanted.timeout_s, folder)

@@ -48,6 +48,9 @@ class SynthesisConfig(Config):
 
     tool: Literal["yosys", "none"] = "yosys"
     """`none` leaves an estimate from the adder graph, marked as such."""
+    max_luts: int = Field(default=60_000, ge=0)
+    """Designs that alkaid estimates to be larger keep that estimate: synthesis would take many minutes,
+    and the packaged yosys, which runs in a sandbox, can address 4 GiB of memory."""
     timeout_s: float = Field(default=900.0, gt=0)
     """Time [s] after which synthesis is given up and the estimate stands."""
 

@@ -196,6 +196,17 @@ def test_synthesis_that_takes_too_long_leaves_an_estimate(
     assert "longer than 0.01 s" in facts["not_run"]["yosys synthesis"]
 
 
+def test_large_design_keeps_the_estimate(
+    quantized: QuantizedModel, config: FirmwareConfig, tmp_path: Path
+) -> None:
+    design = pipeline(quantized.alir, config.clock_ns, 0.1)
+    small = config.model_copy(update={"synthesis": SynthesisConfig(max_luts=10)})
+    facts = count_resources(small, design, design.stages, tmp_path, tmp_path / "synthesis")
+    assert facts["resources"]["method"] == "estimate"
+    assert facts["resources"]["lut"] == design.lut_estimate
+    assert "max_luts is 10: raise it" in facts["not_run"]["yosys synthesis"]
+
+
 def test_synthesis_that_fails_is_an_error_with_the_log(
     quantized: QuantizedModel, config: FirmwareConfig, tmp_path: Path
 ) -> None:
