@@ -11,6 +11,8 @@ from triggerforge.report.write import write_report
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 CHROMIUM = next((path for name in NAMES if (path := shutil.which(name))), None)
+FINISHED = sorted((Path(__file__).parents[2] / "runs").glob("*/report.html"))
+"""reports of runs made in this checkout, such as `make demo`"""
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason=f"no browser: install chromium (looked for {', '.join(NAMES)})"
@@ -46,6 +48,12 @@ def test_the_report_opens_without_a_message(session_run, tmp_path: Path) -> None
     assert console == []
     assert dom.rstrip().endswith("</html>")
     assert dom.count("<svg") == page.read_text().count("<svg")
+
+
+@pytest.mark.parametrize("page", FINISHED, ids=lambda page: page.parent.name)
+def test_finished_runs_open_without_a_message(page: Path, tmp_path: Path) -> None:
+    _, console = open_page(page, tmp_path / "profile")
+    assert console == []
 
 
 def test_a_message_would_be_found(tmp_path: Path) -> None:
