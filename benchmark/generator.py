@@ -4,7 +4,7 @@
 process, in CPU time, so that other work on the machine does not count. Both make the same events
 from the same seed and end with the same thing: anti-kT jets whose constituents have momentum,
 charge and PDG id. "Pythia alone" is the time inside `Pythia.next`, which no way of reading the
-events can go below.
+events can go below. "Whole chain" is one chunk of the default size, with the start of Pythia.
 """
 
 import statistics
@@ -23,7 +23,7 @@ from triggerforge.data.generator.particles import visible
 from triggerforge.data.generator.recipes import JetClass, Recipe, resolve
 
 _EVENTS = 100
-_JETS = 200
+_CHUNK = GenerateConfig().chunk_jets
 _NEUTRINOS = {12, 14, 16}
 
 
@@ -56,8 +56,8 @@ def _row(recipe: Recipe, jet_class: JetClass, rounds: int) -> str:
     ratio = median["loop"] / median["batches"]
     # `batches` makes its events inside Pythia too: what is left is reading and clustering
     rest = (median["loop"] - median["alone"]) / max(median["batches"] - median["alone"], 1e-6)
-    task = ChunkTask(recipe, recipe.classes.index(jet_class), index=0, jets=_JETS, seed=1)
-    chain = _JETS / _cpu_seconds(lambda: make_chunk(task))
+    task = ChunkTask(recipe, recipe.classes.index(jet_class), index=0, jets=_CHUNK, seed=1)
+    chain = _CHUNK / _cpu_seconds(lambda: make_chunk(task))
     return (
         f"{jet_class.name:5s}  {1 / median['alone']:12.0f}  {1 / median['loop']:4.0f}  "
         f"{1 / median['batches']:7.0f}  {ratio:5.2f}  {rest:20.1f}  {chain:25.0f}"
