@@ -38,10 +38,10 @@ class DeepSets(nn.Module):
         contract: InputContract,
         n_classes: int,
         form: Literal["pfn", "efn"] = "pfn",
-        phi: Sequence[int] = (32, 32, 32),
+        phi: Sequence[int] = (32, 32),
         head: Sequence[int] = (32, 32),
         pool: Pool = "mean",
-        batchnorm: bool = False,
+        batchnorm: bool = True,
         energy: str = "pt_rel",
         energy_scale: float = 1.0,
     ) -> None:
