@@ -12,7 +12,7 @@ from triggerforge.config.firmware import FirmwareConfig
 from triggerforge.errors import ParityError
 from triggerforge.firmware.agreement import failure
 from triggerforge.firmware.hls_part import build_hls
-from triggerforge.firmware.pipelining import Pipeline, pipeline
+from triggerforge.firmware.pipelining import pipeline
 from triggerforge.firmware.resources import count_resources
 from triggerforge.firmware.rtl_part import build_rtl
 from triggerforge.firmware.steps import part
@@ -31,37 +31,35 @@ def build(config: FirmwareConfig, quantized: QuantizedModel, folder: Path) -> No
     """
     inputs = corner_inputs(quantized.contract, config.vectors - _CORNERS, _SEED)
     expected = quantized.predict(inputs)
-    firmware: dict[str, Any] = {}
-    record: dict[str, Any] = {"firmware": firmware}
+    parts: dict[str, dict[str, Any]] = {}
     if config.hls.enabled:
-        firmware["hls4ml"] = part(
+        parts["hls4ml"] = part(
             folder, "hls4ml", lambda f: build_hls(config, quantized, inputs, expected, f)
         )
     if config.rtl.enabled:
         design = pipeline(quantized.alir, config.clock_ns, config.rtl.clock_uncertainty)
-        firmware["rtl"] = part(
+        rtl = parts["rtl"] = part(
             folder, "rtl", lambda f: build_rtl(config, quantized, design, inputs, expected, f)
         )
-        record["resources"] = _resources(config, design, firmware, folder)
-    firmware["not_run"] = _not_run(firmware)
-    write_record(folder, **record)
-    if failures := [text for name in ("hls4ml", "rtl") if (text := failure(name, firmware))]:
+        latency = int(rtl["latency_cycles"])
+        parts["synthesis"] = part(
+            folder,
+            "synthesis",
+            lambda f: count_resources(config, design, latency, folder / "rtl", f),
+        )
+    write_record(folder, **_record(parts))
+    if failures := [text for name in ("hls4ml", "rtl") if (text := failure(name, parts))]:
         raise ParityError("; ".join(failures))
 
 
-def _resources(
-    config: FirmwareConfig, design: Pipeline, firmware: dict[str, Any], folder: Path
-) -> dict[str, Any]:
-    rtl = folder / "rtl"
-    latency = int(firmware["rtl"]["latency_cycles"])
-    facts = part(folder, "synthesis", lambda f: count_resources(config, design, latency, rtl, f))
-    firmware["synthesis"] = {"not_run": facts["not_run"]}
-    return dict(facts["resources"])
-
-
-def _not_run(firmware: dict[str, Any]) -> dict[str, str]:
-    """What was left out, and why, over all parts."""
-    found: dict[str, str] = {}
-    for facts in firmware.values():
-        found |= facts.pop("not_run", {})
-    return found
+def _record(parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The stage's sections of the record; what was left out stands together under "not_run"."""
+    firmware: dict[str, Any] = {"not_run": {}}
+    sections = {"firmware": firmware}
+    for name, facts in parts.items():
+        firmware["not_run"] |= facts["not_run"]
+        if "resources" in facts:
+            sections["resources"] = facts["resources"]
+        else:
+            firmware[name] = {key: fact for key, fact in facts.items() if key != "not_run"}
+    return sections

@@ -67,7 +67,7 @@ def _synthesize(config: FirmwareConfig, design: Pipeline, rtl: Path, folder: Pat
             f"about {design.lut_estimate} LUTs, firmware.synthesis.max_luts is {wanted.max_luts}: "
             "raise it and firmware.synthesis.timeout_s, and install a native yosys"
         )
-    sources = [path for path in verilog_sources(config, rtl) if "_wrapper" not in path.stem]
+    sources = verilog_sources(config, rtl)
     known = find_part(config.part)
     family = known.family if known else _DEFAULT_FAMILY
     return synthesize(require("yosys"), sources, config.name, family, wanted.timeout_s, folder)

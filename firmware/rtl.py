@@ -16,7 +16,7 @@ from triggerforge.config.firmware import FirmwareConfig
 from triggerforge.firmware.pipelining import Pipeline
 from triggerforge.firmware.ports import Port
 from triggerforge.firmware.template import copy_template, fill_template
-from triggerforge.firmware.vhdl import vhdl_to_verilog
+from triggerforge.firmware.vhdl import netlist, vhdl_to_verilog
 from triggerforge.tools import require
 
 
@@ -36,12 +36,13 @@ def write_rtl(config: FirmwareConfig, design: Pipeline, folder: Path) -> None:
 
 
 def verilog_sources(config: FirmwareConfig, folder: Path) -> list[Path]:
-    """The Verilog of what `write_rtl` wrote; VHDL is turned into it by ghdl first.
+    """The Verilog of what `write_rtl` wrote; VHDL is turned into it by ghdl, once.
 
     Raises MissingToolError without ghdl, ToolFailedError with the end of its log.
     """
     if config.rtl.language == "vhdl":
-        return [vhdl_to_verilog(require("ghdl"), config.name, folder)]
+        made = netlist(config.name, folder)
+        return [made if made.is_file() else vhdl_to_verilog(require("ghdl"), config.name, folder)]
     return sorted((folder / "src").rglob("*.v"))
 
 

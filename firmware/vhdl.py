@@ -6,8 +6,13 @@ from pathlib import Path
 from triggerforge.firmware.command import run_tool
 from triggerforge.tools import Tool
 
-NETLIST = "netlist"
-_STANDARD = ["--std=08", f"--workdir={NETLIST}"]
+_FOLDER = "netlist"
+_STANDARD = ["--std=08", f"--workdir={_FOLDER}"]
+
+
+def netlist(name: str, folder: Path) -> Path:
+    """Where the Verilog of the VHDL in `folder`/src lies, once it is made."""
+    return folder / "src" / _FOLDER / f"{name}_wrapper.v"
 
 
 def vhdl_to_verilog(ghdl: Tool, name: str, folder: Path) -> Path:
@@ -15,15 +20,14 @@ def vhdl_to_verilog(ghdl: Tool, name: str, folder: Path) -> Path:
 
     Raises ToolFailedError with the end of ghdl's log.
     """
-    source = folder / "src"
-    shutil.rmtree(source / NETLIST, ignore_errors=True)
-    (source / NETLIST).mkdir()
-    top = f"{name}_wrapper"
+    source, made = folder / "src", netlist(name, folder)
+    shutil.rmtree(made.parent, ignore_errors=True)
+    made.parent.mkdir()
     files = [str(path.relative_to(source)) for path in _in_order(source, name)]
     run_tool(ghdl, ["-a", *_STANDARD, *files], source, "ghdl.log")
-    netlist = f"{NETLIST}/{top}.v"
-    run_tool(ghdl, ["synth", *_STANDARD, "--out=verilog", top], source, "synth.log", output=netlist)
-    return source / netlist
+    command = ["synth", *_STANDARD, "--out=verilog", made.stem]
+    run_tool(ghdl, command, source, "synth.log", output=str(made.relative_to(source)))
+    return made
 
 
 def _in_order(source: Path, name: str) -> list[Path]:

@@ -27,6 +27,7 @@ from triggerforge.firmware.pipelining import pipeline
 from triggerforge.firmware.resources import count_resources
 from triggerforge.firmware.rtl import write_rtl
 from triggerforge.firmware.steps import part
+from triggerforge.tools import find_tool
 
 
 def _record(folder: Path) -> dict[str, Any]:
@@ -215,6 +216,31 @@ def test_synthesis_that_fails_is_an_error_with_the_log(
     (tmp_path / "rtl" / "src" / "logic0.v").write_text("module logic0(; endmodule")
     with pytest.raises(ToolFailedError, match="syntax error"):
         count_resources(config, design, 1, tmp_path / "rtl", tmp_path / "synthesis")
+
+
+def test_vhdl_without_ghdl_is_written_but_not_simulated(
+    quantized: QuantizedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    config = FirmwareConfig.model_validate(
+        {"vectors": 20, "hls": {"enabled": False}, "rtl": {"language": "vhdl"}}
+    )
+    build(config, quantized, tmp_path)
+    reasons = _record(tmp_path)["firmware"]["not_run"]
+    assert set(reasons) == {"RTL simulation", "yosys synthesis"}
+    assert (tmp_path / "rtl" / "src" / "tagger.vhd").is_file()
+
+
+@pytest.mark.skipif(not find_tool("ghdl").found, reason="ghdl is not installed")
+def test_vhdl_gives_the_models_bits(quantized: QuantizedModel, tmp_path: Path) -> None:
+    config = FirmwareConfig.model_validate(
+        {"vectors": 100, "hls": {"enabled": False}, "rtl": {"language": "vhdl"}}
+    )
+    build(config, quantized, tmp_path)
+    record = _record(tmp_path)
+    assert record["firmware"]["not_run"] == {}
+    assert record["firmware"]["rtl"]["check"]["mismatches"] == 0
+    assert record["resources"]["method"] == "yosys"
 
 
 class Killed(BaseException):
