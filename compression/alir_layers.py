@@ -6,9 +6,11 @@ from the front then sees one too few.
 
 from typing import Any
 
-from alkaid.converter.builtin.keras.layers._base import ReplayOperationBase
-
 from triggerforge.compression.backend import keras
+
+# isort: split
+# after the backend is chosen: alkaid imports keras
+from alkaid.converter.builtin.keras.layers._base import ReplayOperationBase
 
 
 class _BatchedReshape(ReplayOperationBase):  # type: ignore[misc]

@@ -10,7 +10,7 @@ from triggerforge import __version__
 from triggerforge.config import RunConfig
 from triggerforge.errors import BudgetError, ParityError
 from triggerforge.progress import say
-from triggerforge.result import RECORD_FILE, collect
+from triggerforge.result import RECORD_FILE, collect, write_record
 from triggerforge.runfolder import (
     RunFolder,
     file_identity,
@@ -123,9 +123,12 @@ def _scores(run: Run, folder: Path) -> None:
     from triggerforge.export.runtime import ENGINES
 
     runtime = ENGINES["onnxruntime-quantized"](run.engines)
-    for source in run.config.data.input_files():
-        output = folder / f"{source.stem}.{run.config.data.write_scores}"
-        score_file(runtime.predict, run.config.data, run.splits.contract, source, output)
+    config = run.config.data
+    scored = []
+    for number, source in enumerate(config.input_files()):
+        output = folder / f"{number:03d}_{source.stem}.{config.write_scores}"
+        scored.append(score_file(runtime.predict, config, run.splits.contract, source, output))
+    write_record(folder, scores=[file.to_dict() for file in scored])
 
 
 def _report(run: Run, folder: Path) -> None:
