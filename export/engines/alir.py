@@ -23,7 +23,10 @@ class AlirRuntime:
 
     def predict(self, x: NDArray[np.float32]) -> NDArray[Any]:
         """Outputs (N, outputs), float64."""
-        return self._quantized.predict(require_inputs(x, self._shape), threads=1)
+        x = require_inputs(x, self._shape)
+        if not len(x):
+            return np.zeros((0, self._outputs))
+        return self._quantized.predict(x, threads=1)
 
     def bind(self, x: NDArray[np.float32], y: NDArray[Any]) -> Callable[[], None]:
         """A call that copies the interpreter's outputs into y: it has no form in place."""

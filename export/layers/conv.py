@@ -20,11 +20,12 @@ from triggerforge.export.tensor import Stored, Tensor
 def convolution(context: Lowering, layer: Any, x: Tensor) -> Tensor:
     """y = conv(x, W) + b over (length, channels) or (height, width, channels).
 
-    Raises UnsupportedOperationError for groups and for channels first.
+    Raises UnsupportedOperationError for groups, channels first, and causal padding.
     """
-    if layer.data_format != "channels_last" or layer.groups != 1:
+    if layer.data_format != "channels_last" or layer.groups != 1 or layer.padding == "causal":
         raise context.unsupported(
-            f"{layer.data_format} with {layer.groups} groups; use channels_last and one group"
+            f"{layer.data_format}, {layer.groups} groups, padding {layer.padding!r}; use "
+            "channels_last, one group, and padding 'valid' or 'same'"
         )
     kernel, bias, formats = weights_of(context, layer)
     window = Window.of(

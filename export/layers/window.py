@@ -25,7 +25,7 @@ class Window:
 
     @classmethod
     def of(cls, shape: Shape, size: Shape, strides: Any, dilation: Any, padding: str) -> "Window":
-        """The window as Keras places it on spatial axes of `shape` ("valid", "same", "causal")."""
+        """The window as Keras places it on spatial axes of `shape` ("valid" or "same")."""
         strides, dilation = (_each(v, len(size)) for v in (strides, dilation))
         reach = [(n - 1) * d + 1 for n, d in zip(size, dilation, strict=True)]
         pads = tuple(_pad(n, r, s, padding) for n, r, s in zip(shape, reach, strides, strict=True))
@@ -53,8 +53,6 @@ def _each(value: Any, rank: int) -> Shape:
 
 
 def _pad(length: int, reach: int, stride: int, padding: str) -> tuple[int, int]:
-    if padding == "causal":
-        return reach - 1, 0
     if padding == "valid":
         return 0, 0
     total = max((-(-length // stride) - 1) * stride + reach - length, 0)

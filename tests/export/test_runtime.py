@@ -1,0 +1,98 @@
+"""One protocol, every engine: the same answers from predict and bind, the same refusals."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from triggerforge.errors import ArtifactError, ModelError, RegistryError
+from triggerforge.export.files import QUANTIZED_FILE
+from triggerforge.export.probe import central_inputs
+from triggerforge.export.runtime import ENGINES, EngineSource
+
+NAMES = ("torch", "onnxruntime", "onnxruntime-quantized", "alir", "hgq2")
+engines = pytest.mark.parametrize("name", NAMES)
+
+
+@engines
+def test_bound_calls_write_what_predict_gives(source: EngineSource, name: str) -> None:
+    engine = ENGINES[name](source)
+    first, second = np.split(central_inputs(source.quantized.contract, 20, seed=0), 2)
+    assert engine.name == name
+    expected = engine.predict(first)
+    x, y = np.ascontiguousarray(second), np.full_like(expected, np.nan)
+    call = engine.bind(x, y)
+    x[:] = first
+    call()
+    np.testing.assert_array_equal(y, expected)
+    assert expected.shape == (10, 3)
+
+
+@engines
+def test_quantised_engines_agree_and_float_engines_too(source: EngineSource, name: str) -> None:
+    x = central_inputs(source.quantized.contract, 200, seed=1)
+    engine = ENGINES[name](source)
+    if engine.model == "quantized":
+        np.testing.assert_array_equal(engine.predict(x), source.quantized.predict(x))
+    else:
+        np.testing.assert_allclose(engine.predict(x), source.trained.predict(x), atol=1e-5)
+
+
+@engines
+def test_no_events_give_no_outputs(source: EngineSource, name: str) -> None:
+    assert ENGINES[name](source).predict(np.zeros((0, 6), np.float32)).shape == (0, 3)
+
+
+@engines
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        (np.zeros((2, 5), np.float32), r"float32 \(2, 5\).*takes float32 \(N, 6\)"),
+        (np.zeros((6,), np.float32), r"takes float32 \(N, 6\)"),
+        (np.zeros((2, 6)), r"float64.*astype\(np.float32\)"),
+        ([[0.0] * 6], "inputs are list"),
+    ],
+)
+def test_other_shapes_and_types_are_refused(
+    source: EngineSource, name: str, x: Any, said: str
+) -> None:
+    with pytest.raises(ModelError, match=said):
+        ENGINES[name](source).predict(x)
+
+
+@engines
+def test_buffers_that_cannot_be_used_in_place_are_refused(source: EngineSource, name: str) -> None:
+    engine = ENGINES[name](source)
+    x = np.zeros((4, 6), np.float32)
+    y = engine.predict(x)
+    with pytest.raises(ModelError, match="output buffer"):
+        engine.bind(x, y[:3])
+    with pytest.raises(ModelError, match="output buffer"):
+        engine.bind(x, y.astype(np.float16))
+    with pytest.raises(ModelError, match="contiguous"):
+        engine.bind(np.zeros((8, 6), np.float32)[::2], y)
+
+
+@engines
+def test_an_engine_without_its_part_says_what_it_needs(name: str) -> None:
+    with pytest.raises(ModelError, match="this engine needs"):
+        ENGINES[name](EngineSource())
+
+
+def test_unknown_engine_names_the_nearest() -> None:
+    with pytest.raises(RegistryError, match="did you mean 'onnxruntime'"):
+        ENGINES["onnxruntim"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "missing", "foreign"])
+def test_damaged_files_are_refused(source: EngineSource, tmp_path: Path, damage: str) -> None:
+    good = (source.export_folder / QUANTIZED_FILE).read_bytes()
+    path = tmp_path / QUANTIZED_FILE
+    if damage == "foreign":
+        path.write_bytes(good.replace(b"input_contract", b"other_contract"))
+    elif damage != "missing":
+        path.write_bytes({"cut": good[:-200], "garbage": b"\x07" * 99, "empty": b""}[damage])
+    with pytest.raises(ArtifactError, match="export"):
+        ENGINES["onnxruntime-quantized"](replace(source, export_folder=tmp_path))
