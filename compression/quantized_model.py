@@ -5,10 +5,10 @@ The graph is alkaid's ALIR (calad0i/alkaid), whose interpreter computes with int
 
 import hashlib
 import json
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -16,6 +16,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from triggerforge.compression.backend import hgq, keras
+
+# isort: split
 import numpy as np
 from alkaid._binary import alir_interp_run
 from alkaid.converter import trace_model
@@ -24,9 +27,14 @@ from alkaid.types import ALIR_SPEC_VERSION, CombLogic, JSONEncoder
 from numpy.typing import NDArray
 
 from triggerforge.compression import alir_layers as _alir_layers  # noqa: F401 (registers)
-from triggerforge.compression.backend import keras
 from triggerforge.compression.bitmap import ebops, layer_bits
-from triggerforge.compression.reference import predict_exact
+from triggerforge.compression.reference import (
+    Reference,
+    keras_bytes,
+    load_keras,
+    needs_double,
+    predict_exact,
+)
 from triggerforge.data.contract import InputContract
 from triggerforge.errors import ArtifactError, DataError, ModelError, ParityError
 from triggerforge.fixedpoint import FixedFormat
@@ -65,17 +73,17 @@ class QuantizedModel:
         quantised; ParityError where the trace and Keras differ on random and corner inputs.
         """
         _check_shapes(model, contract, classes)
-        alir = trace_keras(model, contract)
-        made = cls(
-            alir=alir,
-            contract=contract,
-            classes=tuple(classes),
-            keras_file=keras_bytes(model),
-            ebops=ebops(model),
-            layers=layer_bits(model),
-            versions={tool: version(tool) for tool in _TOOLS},
-        )
-        _check_parity(made, model)
+        with _rounded_weights(model):
+            made = cls(
+                alir=trace_keras(model, contract),
+                contract=contract,
+                classes=tuple(classes),
+                keras_file=keras_bytes(model),
+                ebops=ebops(model),
+                layers=layer_bits(model),
+                versions={tool: version(tool) for tool in _TOOLS},
+            )
+            _check_parity(made, model)
         return made
 
     def predict(self, x: NDArray[Any], threads: int = 0) -> NDArray[np.float64]:
@@ -109,8 +117,19 @@ class QuantizedModel:
         )
 
     def keras_model(self) -> keras.Model:
-        """The HGQ2 model that this one was traced from."""
+        """The HGQ2 model that this one was traced from, its weights rounded; in float32."""
         return load_keras(self.keras_file)
+
+    def reference(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """HGQ2's outputs (N, outputs) for x (N, *contract.shape) on the grid, in wide enough floats.
+
+        What every engine is compared with.
+        """
+        return self._reference.predict(x)
+
+    @cached_property
+    def _reference(self) -> Reference:
+        return Reference(self.keras_file, needs_double(self.alir))
 
     def save(self, path: Path) -> None:
         """Writes one file, whole or not at all (by custom `model.tfq`)."""
@@ -186,28 +205,6 @@ def trace_keras(model: keras.Model, contract: InputContract) -> CombLogic:
         ) from error
 
 
-def keras_bytes(model: keras.Model) -> bytes:
-    """`model` as the bytes of a .keras file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        model.save(path)
-        return path.read_bytes()
-
-
-def load_keras(content: bytes) -> keras.Model:
-    """The model in the bytes of a .keras file; runs no code that the file brings along.
-
-    Raises ArtifactError where Keras cannot read it.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        path.write_bytes(content)
-        try:
-            return keras.saving.load_model(path, compile=False, safe_mode=True)
-        except Exception as error:
-            raise ArtifactError(f"Keras cannot read the model: {error}") from error
-
-
 def corner_inputs(contract: InputContract, events: int, seed: int) -> NDArray[np.float32]:
     """Inputs (N, *shape) on the grid: all 0, ±LSB and ±max, then `events` of random bits."""
     columns = []
@@ -238,9 +235,37 @@ def _check_shapes(model: keras.Model, contract: InputContract, classes: tuple[st
         )
 
 
+_WEIGHTED = (
+    hgq.layers.QDense,
+    hgq.layers.QEinsumDense,
+    hgq.layers.QConv1D,
+    hgq.layers.QConv2D,
+)
+
+
+@contextmanager
+def _rounded_weights(model: keras.Model) -> Iterator[None]:
+    """For a while, `model` holds the weights that its quantisers give.
+
+    They are the same in every precision; a latent weight next to a rounding edge is not.
+    """
+    latent = []
+    for layer in model.layers:
+        if type(layer) in _WEIGHTED:  # a subclass may fold more into its weights
+            for variable, quantised in ((layer._kernel, layer.qkernel), (layer.bias, layer.qbias)):
+                if variable is not None:
+                    latent.append((variable, np.array(variable)))
+                    variable.assign(quantised)
+    try:
+        yield
+    finally:
+        for variable, value in latent:
+            variable.assign(value)
+
+
 def _check_parity(made: QuantizedModel, model: keras.Model) -> None:
     x = corner_inputs(made.contract, _CHECKED_EVENTS, seed=1)
-    expected = predict_exact(model, x)
+    expected = made.reference(x) if needs_double(made.alir) else predict_exact(model, x)
     differs = made.predict(x) != expected
     if differs.any():
         event, output = np.argwhere(differs)[0]

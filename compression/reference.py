@@ -1,16 +1,126 @@
-"""HGQ2's own arithmetic as the reference of parity checks."""
+"""HGQ2's own arithmetic, the reference of every parity check, in floats that are wide enough.
 
+Keras computes in float32, whose 24 bits hold every number of a typical quantised network exactly.
+Where a sum is wider, the same model is loaded in float64.
+"""
+
+import json
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from io import BytesIO
+from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from triggerforge.compression.backend import keras
 
+# isort: split
+import numpy as np
+from alkaid.types import CombLogic
+from numpy.typing import NDArray
+
+from triggerforge.errors import ArtifactError
+
 _BATCH = 4096
+_FLOAT32_BITS = 24
+
+
+class Reference:
+    """The HGQ2 model of a .keras file, in float32 or, with `double`, in float64."""
+
+    def __init__(self, keras_file: bytes, double: bool) -> None:
+        self._precision = _in_float64 if double else nullcontext
+        with self._precision():
+            self.model = load_keras(_retyped(keras_file) if double else keras_file)
+
+    def predict(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """Outputs (N, outputs) for x (N, *shape) on the grid of the inputs."""
+        with self._precision():
+            return predict_exact(self.model, x)
 
 
 def predict_exact(model: keras.Model, x: NDArray[Any]) -> NDArray[np.float64]:
-    """Outputs (N, outputs) of the Keras model for x (N, *shape), in batches."""
-    parts = [np.asarray(model(x[i : i + _BATCH], training=False)) for i in range(0, len(x), _BATCH)]
+    """Outputs (N, outputs) of a Keras model for x (N, *shape), in batches and in its precision."""
+    parts = [
+        np.asarray(model(x[start : start + _BATCH], training=False))
+        for start in range(0, len(x), _BATCH)
+    ]
+    if not parts:
+        return np.zeros((0, *model.output_shape[1:]))
     return np.concatenate(parts).astype(np.float64)
+
+
+def needs_double(alir: CombLogic) -> bool:
+    """Whether some number in the graph has more bits than float32 holds."""
+    return any(sum(op.qint.kif) > _FLOAT32_BITS for op in alir.ops)
+
+
+def load_keras(content: bytes) -> keras.Model:
+    """The model in the bytes of a .keras file; runs no code that the file brings along.
+
+    Raises ArtifactError where Keras cannot read it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        path.write_bytes(content)
+        try:
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+        except Exception as error:
+            raise ArtifactError(f"Keras cannot read the model: {error}") from error
+
+
+def keras_bytes(model: keras.Model) -> bytes:
+    """`model` as the bytes of a .keras file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        return path.read_bytes()
+
+
+def _retyped(keras_file: bytes) -> bytes:
+    """The file with every layer's dtype float64 in the place of float32."""
+    buffer = BytesIO()
+    with zipfile.ZipFile(BytesIO(keras_file)) as old, zipfile.ZipFile(buffer, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name == "config.json":
+                data = json.dumps(_wider(json.loads(data))).encode()
+            new.writestr(name, data)
+    return buffer.getvalue()
+
+
+def _wider(config: Any) -> Any:
+    if isinstance(config, dict):
+        return {key: _wider(value) for key, value in config.items()}
+    if isinstance(config, list):
+        return [_wider(value) for value in config]
+    return "float64" if config == "float32" else config
+
+
+@contextmanager
+def _in_float64() -> Iterator[None]:
+    """New Keras layers are of float64, and JAX computes in it."""
+    from keras.src.backend.common.dtypes import BIT64_TO_BIT32_DTYPE
+
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
+    kept = dict(BIT64_TO_BIT32_DTYPE)
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    BIT64_TO_BIT32_DTYPE["float64"] = "float64"  # else Keras' floor and others round to float32
+    try:
+        with _jax_x64():
+            yield
+    finally:
+        BIT64_TO_BIT32_DTYPE.update(kept)
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy(policy)
+
+
+def _jax_x64() -> AbstractContextManager[Any]:
+    if keras.backend.backend() != "jax":
+        return nullcontext()
+    import jax
+
+    context: AbstractContextManager[Any] = jax.enable_x64(True)
+    return context
