@@ -64,9 +64,17 @@ def einsum_dense(context: Lowering, layer: Any, x: Tensor) -> Tensor:
 
 
 def _contract(context: Lowering, x: str, w: str, out: str, source: str, weight: str) -> str:
-    if len(w) == 2 and x[-1] == w[0] and out == x[:-1] + w[1]:
-        return context.graph.node("MatMul", source, weight)
-    return context.graph.node("Einsum", source, weight, equation=f"{x},{w}->{out}")
+    """einsum(x, w -> out); a MatMul, many times faster, where one axis is contracted by a matrix."""
+    graph = context.graph
+    summed, kept = ("".join(c for c in w if (c in out) is there) for there in (False, True))
+    if len(summed) == 1 and len(kept) <= 1 and not set(kept) & set(x):
+        if x[-1] == summed and out == x[:-1] + kept:
+            right = weight if w[0] == summed else graph.node("Transpose", weight, perm=[1, 0])
+            return graph.node("MatMul", source, right)
+        if x[-2] == summed and out == x[:-2] + kept + x[-1]:
+            left = weight if w[-1] == summed else graph.node("Transpose", weight, perm=[1, 0])
+            return graph.node("MatMul", left, source)
+    return graph.node("Einsum", source, weight, equation=f"{x},{w}->{out}")
 
 
 def expand(equation: str, ranks: list[int]) -> tuple[list[str], str]:

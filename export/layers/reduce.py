@@ -7,7 +7,8 @@ import numpy as np
 from triggerforge.export.grid import Grid, exact_type, max_plus
 from triggerforge.export.handlers import handles
 from triggerforge.export.layers.dense import expand
-from triggerforge.export.layers.merge import scaled, stored_with
+from triggerforge.export.layers.merge import product, scaled, stored_with
+from triggerforge.export.layers.shape import reshaped
 from triggerforge.export.linear import common_exponent
 from triggerforge.export.lowering import Lowering
 from triggerforge.export.tensor import Stored, Tensor, cast
@@ -89,6 +90,10 @@ def contract(context: Lowering, equation: str, a: Tensor, b: Tensor) -> Tensor:
     """einsum(equation, a, b); the first letter of each term is the batch axis."""
     terms, out = equation.split("->")
     left, right = terms.split(",")
+    if out == left and set(right) <= set(left) and list(right) == sorted(right, key=left.index):
+        # nothing is summed: a product, one of whose factors is repeated
+        shape = tuple(n if c in right else 1 for c, n in zip(left[1:], a.shape, strict=True))
+        return product(context, a, reshaped(context, b, shape))
     event = f"{left[1:]},{right[1:]}->{out[1:]}"
 
     def sums(u: Any, v: Any) -> Any:
