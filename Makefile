@@ -23,8 +23,8 @@ setup: $(READY)  ## install everything into .venv
 demo: $(READY)  ## generate jets, train, compress, export, build firmware, verify, report: runs/demo/
 	$(BIN)/triggerforge run configs/demo.yaml
 
-test: $(READY)  ## the whole test suite, with line coverage
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term tests
+test: $(READY) qkeras  ## the whole test suite, with line coverage
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term tests
 
 lint: $(READY)  ## ruff and strict mypy
 	$(BIN)/ruff check .
