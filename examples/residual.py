@@ -1,6 +1,6 @@
 """A network of your own: any nn.Module of the supported layers (docs/lowering.md).
 
-    triggerforge run examples/residual.yaml --quick
+`triggerforge run examples/residual.yaml --quick` takes it to firmware.
 """
 
 from torch import Tensor, nn

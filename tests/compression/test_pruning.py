@@ -1,6 +1,7 @@
 """Structured pruning: what is left computes the same where nothing of weight was taken."""
 
 import copy
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -81,7 +82,7 @@ def mute_half(module: nn.Module) -> None:
     """Every second channel of each layer gets no weight in the layers that read it."""
     layers = [m for m in module.modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d)]
     with torch.no_grad():
-        for before, after in zip(layers, layers[1:], strict=False):
+        for before, after in itertools.pairwise(layers):
             per_channel = after.weight.shape[1] // before.weight.shape[0]
             for channel in range(0, before.weight.shape[0], 2):
                 after.weight[:, channel * per_channel : (channel + 1) * per_channel] = 0
