@@ -91,8 +91,10 @@ class QuantizedModel:
 
         `threads` 0 takes all cores. Raises DataError for another shape, NaN or inf.
         """
-        inputs = np.ascontiguousarray(np.reshape(x, (len(x), -1)), dtype=np.float64)
-        if np.shape(x)[1:] != self.contract.shape or not np.isfinite(inputs).all():
+        width = self.alir.shape[0]
+        fits = np.shape(x)[1:] == self.contract.shape
+        inputs = np.ascontiguousarray(np.reshape(x, (-1, width) if fits else -1), np.float64)
+        if not fits or not np.isfinite(inputs).all():
             raise DataError(
                 f"inputs of shape {np.shape(x)[1:]}, perhaps with NaN or inf; the model takes "
                 f"finite numbers of shape {self.contract.shape}"
