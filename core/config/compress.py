@@ -57,7 +57,7 @@ class PruningConfig(Config):
 class DistillConfig(Config):
     """The float model's outputs as a second label."""
 
-    weight: float = Field(default=0.5, ge=0, le=1)
+    weight: float = Field(default=0.9, ge=0, le=1)
     """Part of the loss that follows the float model; the rest follows the true label."""
     temperature: float = Field(default=1.0, gt=0)
     """Both models' logits are divided by this before they are compared."""
@@ -96,15 +96,15 @@ class CompressConfig(Config):
     """Passes over the training events."""
     batch_size: int = Field(default=1024, ge=1)
     """Events in a step; the events left over when an epoch is cut into batches wait a turn."""
-    lr: float = Field(default=3e-3, gt=0)
+    lr: float = Field(default=4e-3, gt=0)
     """Learning rate (Adam) at the start of each cycle."""
     lr_end: float = Field(default=1e-5, ge=0)
     """Learning rate at the end of each cycle; in between it follows a cosine."""
     cycles: int = Field(default=1, ge=1)
     """How many times the learning rate falls and starts again."""
-    beta_start: float = Field(default=1e-7, gt=0)
+    beta_start: float = Field(default=1e-6, gt=0)
     """Weight of the EBOPs in the loss at the start: nearly free."""
-    beta_end: float = Field(default=3e-5, gt=0)
+    beta_end: float = Field(default=3e-4, gt=0)
     """… and at the end: tight. It grows exponentially from one to the other."""
     warmup: float = Field(default=0.05, ge=0, lt=1)
     """Fraction of the epochs before beta begins to grow."""
