@@ -39,8 +39,8 @@ def write_project(
     folder.mkdir(parents=True, exist_ok=True)
     log = io.StringIO()
     try:
-        with contextlib.redirect_stdout(log), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of TensorFlow and QKeras, which hls4ml looks for
+        with contextlib.redirect_stdout(log), warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
             _convert(config, quantized, folder).write()
     except Exception as error:
         raise ModelError(
@@ -48,7 +48,8 @@ def write_project(
             "choose another firmware.hls.backend or strategy, or set firmware.hls.enabled: false"
         ) from error
     finally:
-        (folder / _LOG).write_text(log.getvalue())
+        told = dict.fromkeys(str(warning.message) for warning in warned)
+        (folder / _LOG).write_text("\n".join([log.getvalue(), "warnings:", *told, ""]))
     _make_movable(folder)
     _write_bench(inputs, expected, folder / "tb_data")
 
@@ -81,7 +82,7 @@ def _convert(config: FirmwareConfig, quantized: QuantizedModel, folder: Path) ->
             # hls4ml would work the port's format out from its first quantisers, and fails where
             # something stands between: the contract knows it
             "LayerName": {
-                layer.name: {"Precision": str(_port_format(quantized.contract)), "Trusted": True}
+                layer.name: {"Precision": str(port_format(quantized.contract)), "Trusted": True}
                 for layer in reference.inputs
             },
         },
@@ -89,7 +90,7 @@ def _convert(config: FirmwareConfig, quantized: QuantizedModel, folder: Path) ->
     )
 
 
-def _port_format(contract: InputContract) -> FixedFormat:
+def port_format(contract: InputContract) -> FixedFormat:
     """A format that holds every value of every input."""
     formats = [feature.format for feature in contract.features]
     signed = any(fmt.signed for fmt in formats)

@@ -4,8 +4,10 @@ import contextlib
 import io
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from triggerforge.config.firmware import FirmwareConfig
+from triggerforge.errors import ToolFailedError
 from triggerforge.firmware.command import run_tool
 from triggerforge.runfolder import write_atomic
 from triggerforge.tools import find_tool
@@ -16,7 +18,8 @@ _OPTIONS = {"csim": 0, "synth": 1, "cosim": 0, "validation": 0, "export": 0, "vs
 def vendor_synthesis(config: FirmwareConfig, folder: Path) -> tuple[dict[str, Any] | None, str]:
     """hls4ml's summary of the csynth report, or None and the reason.
 
-    Raises ToolFailedError with the end of the log where the vendor's tool fails.
+    Raises ToolFailedError with the end of the log where the vendor's tool fails
+    or leaves no report.
     """
     if config.hls.backend != "Vitis":
         return None, f"only projects of the backend Vitis are synthesised, not {config.hls.backend}"
@@ -33,11 +36,19 @@ def vendor_synthesis(config: FirmwareConfig, folder: Path) -> tuple[dict[str, An
     return read_csynth(folder), ""
 
 
-def read_csynth(folder: Path) -> dict[str, Any] | None:
-    """What the vendor's C synthesis estimated (latency [cycles], II, LUT …); None without a report."""
+def read_csynth(folder: Path) -> dict[str, Any]:
+    """What the vendor's C synthesis estimated: latency [cycles], II, LUT …, as hls4ml names them.
+
+    Raises ToolFailedError where there is no report that hls4ml can read.
+    """
     from hls4ml.report import parse_vivado_report
 
-    with contextlib.redirect_stdout(io.StringIO()):
-        report = parse_vivado_report(str(folder))
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            report = parse_vivado_report(str(folder))
+    except (OSError, LookupError, AttributeError, NameError, ElementTree.ParseError) as error:
+        raise ToolFailedError(f"{folder}: no readable csynth report ({error!r})") from error
     found = (report or {}).get("CSynthesisReport")
-    return dict(found) if found else None
+    if not found:
+        raise ToolFailedError(f"{folder}: Vitis ended well but left no csynth report")
+    return dict(found)
