@@ -20,6 +20,7 @@ from triggerforge.compression.graph import Array, Graph, Layer
 from triggerforge.compression.scheme import QuantizationScheme, magnitude_bits
 from triggerforge.compression.tables import GeluTanh, LeakyRelu
 from triggerforge.data.contract import InputContract
+from triggerforge.fixedpoint import Overflow
 from triggerforge.registry import Registry
 
 _LETTERS = "abcdefghijklmnopqrstuvwxy"
@@ -88,6 +89,19 @@ class Model:
         confs = [self.scheme.activation(len(v.order), port=v.port is not None) for v in values]
         key, conf = ("iq_conf", confs[0]) if len(confs) == 1 else ("iq_confs", confs)
         return {key: conf, "enable_iq": True, "beta0": self.scheme.beta}
+
+    def moved(self, value: Value) -> dict[str, Any]:
+        """Arguments of an HGQ2 layer that only moves elements about."""
+        if self.scheme is None or value.port is None:
+            return {"enable_iq": False, "enable_ebops": False}
+        fixed = replace(
+            self.scheme,
+            trainable=False,
+            activation_granularity="channel",
+            input_overflow=Overflow.SAT,
+        )
+        conf = fixed.activation(len(value.order), port=True)
+        return {"iq_conf": conf, "enable_iq": True, "enable_ebops": False}
 
     def weights(self, **ranks: int) -> dict[str, Any]:
         """Arguments of an HGQ2 layer with a kernel and a bias of these ranks."""
@@ -179,7 +193,8 @@ def einsum_by(
     """`value` times a fixed `kernel` of zeros and powers of two, exact and never trained.
 
     `equation` is in the Keras order of axes; `order` is that of the result. With `iq` the input is
-    quantised and the sum's EBOPs are counted; without, elements are only moved.
+    quantised and the sum's EBOPs are counted; without, elements are only moved: at most a network
+    input goes through a quantiser of the contract's own formats, for which hls4ml asks.
     """
     out_shape = _einsum_shape(equation, value.tensor.shape[1:], kernel.shape)
     unit = int(np.log2(np.abs(kernel).max()))
@@ -191,7 +206,7 @@ def einsum_by(
             overflow_mode="SAT_SYM", homogeneous_axis=tuple(range(kernel.ndim)),
         )
     )  # fmt: skip
-    quantised = model.quantised(value) if iq else {"enable_iq": False, "enable_ebops": False}
+    quantised = model.quantised(value) if iq else model.moved(value)
     layer = hgq.layers.QEinsumDense(
         _batched(equation),
         out_shape,
@@ -204,7 +219,7 @@ def einsum_by(
     tensor = layer(value.tensor)
     layer._kernel.assign(kernel)
     layer._kernel.trainable = False
-    if model.scheme is not None and iq and value.port is not None:
+    if layer.enable_iq and value.port is not None:
         start_port_bits(layer.iq, value.port, value.order)
     return Value(tensor, order, port)
 

@@ -355,3 +355,13 @@ def test_a_shared_module_becomes_two_layers() -> None:
     names = [layer.name for layer in read_torch(module, contract_of((6,))) if layer.op == "linear"]
     assert names == ["lin", "lin_1"]
     assert relative_error(module, (6,)) < TOLERANCE
+
+
+def test_a_sliced_input_is_quantised_first() -> None:
+    """hls4ml 1.3 asks for a quantiser behind an input; the contract's own formats change nothing."""
+    contract = contract_of((4, 3), "ap_fixed<6,3,RND,SAT>")
+    model = lower(Fn(lambda x, m: x[..., 1:]), contract, QuantizationScheme())
+    (quantizer,) = (layer.iq for layer in model.layers[1:])
+    x = corner_inputs(contract, 50, seed=1)
+    np.testing.assert_array_equal(np.asarray(quantizer(x)), x)
+    assert not model.trainable_weights
