@@ -80,7 +80,7 @@ def compress(
     quantized = QuantizedModel.from_keras(chosen.model, trained.contract, trained.classes)
     quantized.save(folder / MODEL_FILE)
     twin = ptq.uniform(trained.module, trained.contract, train.x, bits=_UNIFORM_BITS)
-    section = _record(config, chosen, quantized, ebops(twin), accuracy)
+    section = _record(config, chosen, quantized, accuracy) | _uniform(twin, job, quantized)
     outputs = quantized.predict(splits.test.quantized_x)
     write_record(
         folder,
@@ -167,11 +167,21 @@ def _test_metrics(logits: NDArray[np.float64], test: Dataset, folder: Path) -> d
     return classification_metrics(logits, test.y, test.weight, test.classes)
 
 
+def _uniform(twin: keras.Model, job: _Job, quantized: QuantizedModel) -> dict[str, Any]:
+    """What the network would be with as many bits everywhere: the measure of what was gained."""
+    size = ebops(twin)
+    logits = twin.predict(job.validation.x, batch_size=job.config.batch_size, verbose=0)
+    return {
+        "ebops_uniform8": size,
+        "uniform8_accuracy": job.validation.accuracy(np.asarray(logits)),
+        "ratio": size / max(quantized.ebops, 1.0),
+    }
+
+
 def _record(
     config: CompressConfig,
     chosen: _Chosen,
     quantized: QuantizedModel,
-    uniform: float,
     float_accuracy: float,
 ) -> dict[str, Any]:
     """The section `compression` of result.json; accuracies in it are on the validation events."""
@@ -185,8 +195,6 @@ def _record(
     return {
         "method": config.method,
         "ebops": quantized.ebops,
-        "ebops_uniform8": uniform,
-        "ratio": uniform / max(quantized.ebops, 1.0),
         "weights": weights,
         "bits_mean": bits / max(weights, 1),
         "sparsity": 1 - nonzero / max(weights, 1),

@@ -20,7 +20,7 @@ from triggerforge.compression.backend import hgq, keras
 from triggerforge.compression.qkeras_quantizer import parse_quantizer
 from triggerforge.data.contract import InputContract
 from triggerforge.errors import ModelError, UnsupportedOperationError
-from triggerforge.fixedpoint import FixedFormat, Overflow, Rounding
+from triggerforge.fixedpoint import FixedFormat
 
 _MAX_CONFIG = 2**24  # bytes
 _MAX_WEIGHTS = 2**26  # numbers
@@ -207,11 +207,10 @@ def _activation(layer: _Layer, value: _Value) -> _Value:
     name, fmt = parse_quantizer(layer.config["activation"], layer.where)
     tensor = value.tensor
     if name == "quantized_relu":
-        tensor = keras.layers.ReLU(name=f"{layer.name}_relu")(tensor)
+        tensor = keras.layers.Activation("relu", name=f"{layer.name}_relu")(tensor)
     quantizer = hgq.quantizer.Quantizer(_quantizer(fmt, "datalane"), name=layer.name)
-    # rounding again would change nothing: the next layer's quantiser only states the format
-    stated = FixedFormat(fmt.width, fmt.integer, fmt.signed, Rounding.TRN, Overflow.WRAP)
-    return _Value(quantizer(tensor), stated)
+    # the next layer's quantiser repeats the format: hls4ml merges the two, and keeps the last
+    return _Value(quantizer(tensor), fmt)
 
 
 def _moved(layer: _Layer, value: _Value) -> _Value:

@@ -90,7 +90,11 @@ class QuantizationScheme:
 
     @staticmethod
     def _shared_axes(granularity: Granularity, axes: range) -> tuple[int, ...]:
-        shared: dict[Granularity, tuple[int, ...]] = {"element": (), "channel": tuple(axes)[:-1], "layer": tuple(axes)}
+        shared: dict[Granularity, tuple[int, ...]] = {
+            "element": (),
+            "channel": tuple(axes)[:-1],
+            "layer": tuple(axes),
+        }
         return shared[granularity]
 
 

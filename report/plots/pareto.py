@@ -35,7 +35,7 @@ def pareto(material: Material) -> Plot:
         (picture("pareto", lambda figure: _paint(figure, material), alt, size=(HALF, 3.9)),),
         f"{counted(len(points), 'network')} kept during quantisation-aware training; accuracies are those of "
         f"the validation events. Star: the chosen one, {size}{fewer}; on the test events its accuracy "
-        f"is {error}. Dashed line: the same network with 8 bits for every weight and activation.",
+        f"is {error}. Dashed line and diamond: the same network with 8 bits for every weight and activation.",
         columns=1,
     )
 
@@ -60,7 +60,10 @@ def draw_pareto(ax: Axes, material: Material) -> None:
         )
     _float_line(ax, finite(record.get("validation_accuracy_float")))
     _chosen(ax, record.get("chosen") or {})
+    twin_accuracy = finite(record.get("uniform8_accuracy"))
     if twin is not None and twin > 0:
+        if twin_accuracy is not None:
+            ax.plot([twin], [100 * twin_accuracy], "D", markersize=6, color=MUTED)
         ax.axvline(twin, color=MUTED, linestyle="--", linewidth=1.2)
         ax.annotate(
             "8-bit uniform twin",
