@@ -8,35 +8,18 @@ import awkward as ak
 import fastjet
 import numpy as np
 
+from triggerforge.data.features import HIGH_LEVEL
 from triggerforge.data.generator.cards import Array
 from triggerforge.data.generator.correlators import correlators
 from triggerforge.data.generator.jets import Jets, four_vectors
 from triggerforge.data.generator.particles import sum_by
 
-FEATURES = (
-    "j_zlogz",
-    "j_c1_b0_mmdt",
-    "j_c1_b1_mmdt",
-    "j_c1_b2_mmdt",
-    "j_c2_b1_mmdt",
-    "j_c2_b2_mmdt",
-    "j_d2_b1_mmdt",
-    "j_d2_b2_mmdt",
-    "j_d2_a1_b1_mmdt",
-    "j_d2_a1_b2_mmdt",
-    "j_m2_b1_mmdt",
-    "j_m2_b2_mmdt",
-    "j_n2_b1_mmdt",
-    "j_n2_b2_mmdt",
-    "j_mass_mmdt",
-    "j_multiplicity",
-)
 _Z_CUT = 0.1
 _RECLUSTER_RADIUS = 10.0  # all constituents become one jet
 
 
 def high_level_features(jets: Jets, radius: float) -> dict[str, Array]:
-    """`FEATURES` by name, (J,) each; the mass in GeV, the others without unit.
+    """`HIGH_LEVEL` by name, (J,) each; the mass in GeV, the others without unit.
 
     Ratios whose denominator is 0 (a groomed jet of one particle) are 0.
     """
@@ -67,7 +50,7 @@ def high_level_features(jets: Jets, radius: float) -> dict[str, Array]:
         np.maximum(ak.to_numpy(groomed.msoftdrop), 0.0),
         jets.counts.astype(np.float64),
     )
-    return dict(zip(FEATURES, values, strict=True))
+    return dict(zip(HIGH_LEVEL, values, strict=True))
 
 
 def _groom(jets: Jets, radius: float) -> ak.Array:

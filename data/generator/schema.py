@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 
-from triggerforge.data.generator.features import FEATURES
+from triggerforge.data.features import HIGH_LEVEL
 from triggerforge.data.generator.particles import Kind
 
 TREE = "jets"
@@ -43,7 +43,7 @@ JET_BRANCHES = {
     "jet_phi": Branch("float32", "rad", "azimuth"),
     "jet_mass": Branch("float32", "GeV", "mass, not groomed"),
     "jet_energy": Branch("float32", "GeV", "energy"),
-} | {name: _feature(name) for name in FEATURES}
+} | {name: _feature(name) for name in HIGH_LEVEL}
 
 PART_BRANCHES = {
     "pt": Branch("float32", "GeV", "transverse momentum; constituents fall in it", True),

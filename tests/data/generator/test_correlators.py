@@ -5,8 +5,9 @@ import fastjet
 import numpy as np
 import pytest
 
+from triggerforge.data.features import HIGH_LEVEL
 from triggerforge.data.generator.correlators import correlators
-from triggerforge.data.generator.features import FEATURES, high_level_features
+from triggerforge.data.generator.features import high_level_features
 from triggerforge.data.generator.jets import cluster, four_vectors
 from triggerforge.data.generator.particles import Kind, Particles
 
@@ -61,8 +62,8 @@ def test_two_particles_by_hand() -> None:
 def test_features(particles: Particles) -> None:
     jets = cluster(particles, JETS, radius=2.0, pt_min=0.0)
     found = high_level_features(jets, radius=2.0)
-    assert tuple(found) == FEATURES
-    assert len(FEATURES) == 16
+    assert tuple(found) == HIGH_LEVEL
+    assert len(HIGH_LEVEL) == 16
     for name, values in found.items():
         assert np.isfinite(values).all(), name
         assert values.shape == (JETS,)
