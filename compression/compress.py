@@ -127,7 +127,6 @@ def _trained(job: _Job) -> _Chosen:
         weight_bits=bits.weight,
         bias_bits=bits.weight,
         activation_fraction=bits.fraction,
-        beta=job.config.beta_start,
     )
     model = lower(job.module, job.splits.contract, scheme)
     trainer = Trainer(model, job.config, job.train, job.validation, job.seed, job.folder)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from triggerforge.compression import checkpoint, magnitude, pareto, schedule
 from triggerforge.compression.backend import keras
+from triggerforge.compression.bitmap import ebops
 from triggerforge.compression.functional import Events, FunctionalModel, Loss, State
 from triggerforge.compression.pareto import Candidate
 from triggerforge.config.compress import CompressConfig
@@ -93,6 +94,7 @@ class Trainer:
         self._calibration_x = jnp.concatenate([self._events.x, self._validation_x])
         self._key = jax.random.key(seed)
         self._kernels = magnitude.kernels(model)
+        self._ebops_at_start = max(ebops(model), 1.0)
         self._unsaved: dict[int, list[NDArray[Any]]] = {}
 
     def fit(self) -> Progress:
@@ -124,12 +126,11 @@ class Trainer:
     def _one_epoch(self, state: State, done: Progress, epoch: int) -> tuple[State, Progress]:
         config = self.config
         rate, beta = schedule.learning_rate(config, epoch), schedule.beta(config, epoch)
+        scaled_beta = jnp.float32(beta / self._ebops_at_start)
         fraction = schedule.pruned_fraction(config, epoch)
         state = state._replace(masks=self._kernels.masks(state, fraction))
         key = jax.random.fold_in(self._key, epoch)
-        state, loss = self._model.epoch(
-            state, self._events, key, jnp.float32(rate), jnp.float32(beta)
-        )
+        state, loss = self._model.epoch(state, self._events, key, jnp.float32(rate), scaled_beta)
         row = {"epoch": epoch, "loss": float(loss), "beta": beta, "lr": rate}
         if not math.isfinite(row["loss"]):
             raise ModelError(

@@ -102,9 +102,10 @@ class CompressConfig(Config):
     """Learning rate at the end of each cycle; in between it follows a cosine."""
     cycles: int = Field(default=1, ge=1)
     """How many times the learning rate falls and starts again."""
-    beta_start: float = Field(default=1e-6, gt=0)
-    """Weight of the EBOPs in the loss at the start: nearly free."""
-    beta_end: float = Field(default=3e-4, gt=0)
+    beta_start: float = Field(default=0.05, gt=0)
+    """Weight of the EBOPs in the loss at the start, when they are nearly free. They are counted in
+    units of those that the network starts with, so that one number serves networks of all sizes."""
+    beta_end: float = Field(default=20.0, gt=0)
     """… and at the end: tight. It grows exponentially from one to the other."""
     warmup: float = Field(default=0.05, ge=0, lt=1)
     """Fraction of the epochs before beta begins to grow."""

@@ -16,7 +16,7 @@ from triggerforge.result import RECORD_FILE
 from triggerforge.runfolder import read_json
 from triggerforge.training.trained import TrainedModel
 
-QUICK = {"epochs": 6, "batch_size": 128, "lr": 1e-2, "beta_start": 1e-6, "beta_end": 1e-2}
+QUICK = {"epochs": 6, "batch_size": 128, "lr": 1e-2, "beta_start": 0.01, "beta_end": 90}
 
 
 def test_quantisation_aware_training_leaves_model_record_and_front(

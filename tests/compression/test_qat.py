@@ -25,7 +25,7 @@ from triggerforge.data.dataset import Dataset, Splits
 from triggerforge.errors import ArtifactError, ModelError
 from triggerforge.training.trained import TrainedModel
 
-CONFIG = CompressConfig(epochs=12, batch_size=128, lr=1e-2, beta_start=1e-6, beta_end=3e-2)
+CONFIG = CompressConfig(epochs=12, batch_size=128, lr=1e-2, beta_start=0.01, beta_end=270)
 
 
 def sample(trained: TrainedModel, events: Dataset) -> Sample:
@@ -144,7 +144,7 @@ def test_magnitude_pruning_holds_weights_and_bits_at_zero(
     make_trainer: Callable[..., Trainer], tmp_path: Path
 ) -> None:
     pruning = {"method": "magnitude", "fraction": 0.75, "end": 0.5}
-    config = CONFIG.model_copy(update={"beta_end": 2e-6, "beta_start": 1e-6, "epochs": 6})
+    config = CONFIG.model_copy(update={"beta_end": 0.02, "beta_start": 0.01, "epochs": 6})
     trainer = make_trainer(tmp_path, CompressConfig(**config.model_dump() | {"pruning": pruning}))
     done = trainer.fit()
     last = max(done.front, key=lambda c: c.epoch)
@@ -166,7 +166,7 @@ def test_teacher_alone_teaches(
     make_trainer: Callable[..., Trainer], toy_splits: Splits, tmp_path: Path
 ) -> None:
     config = CompressConfig(
-        epochs=3, batch_size=128, beta_start=1e-9, beta_end=1e-9, distill={"weight": 1.0}
+        epochs=3, batch_size=128, beta_start=1e-5, beta_end=1e-5, distill={"weight": 1.0}
     )
     trainer = make_trainer(tmp_path, config)
     done = trainer.fit()
@@ -179,7 +179,7 @@ def test_loss_that_is_no_number_is_an_error(
     make_trainer: Callable[..., Trainer], tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match="lower compress.lr"):
-        make_trainer(tmp_path, CONFIG.model_copy(update={"beta_end": 1e38, "epochs": 2})).fit()
+        make_trainer(tmp_path, CONFIG.model_copy(update={"beta_end": 1e42, "epochs": 2})).fit()
 
 
 def test_damaged_checkpoint_is_an_error(
