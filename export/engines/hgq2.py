@@ -7,18 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triggerforge.compression.quantized_model import QuantizedModel
-from triggerforge.compression.reference import predict_exact
 from triggerforge.export.runtime import require_buffers, require_inputs
 
 
 class Hgq2Runtime:
-    """Keras' own forward pass, in float32 on the CPU."""
+    """Keras' own forward pass on the CPU, in floats wide enough to be exact."""
 
     name = "hgq2"
     model = "quantized"
 
     def __init__(self, quantized: QuantizedModel) -> None:
-        self._keras = quantized.keras_model()
+        self._quantized = quantized
         self._shape = quantized.contract.shape
         self._outputs = len(quantized.output_formats)
 
@@ -27,7 +26,7 @@ class Hgq2Runtime:
         x = require_inputs(x, self._shape)
         if not len(x):
             return np.zeros((0, self._outputs))
-        return predict_exact(self._keras, x).reshape(len(x), -1)
+        return self._quantized.reference(x).reshape(len(x), -1)
 
     def bind(self, x: NDArray[np.float32], y: NDArray[Any]) -> Callable[[], None]:
         """A call that copies Keras' outputs into y."""
