@@ -1,4 +1,4 @@
-"""How alkaid traces layers for which its own form (0.8.2) does not fit; import to register.
+"""Where alkaid's own trace (0.8.2) does not fit, ours; import to register.
 
 alkaid keeps a batch axis of one, but its own reshape drops it, and a later layer that counts axes
 from the front then sees one too few.
@@ -6,11 +6,15 @@ from the front then sees one too few.
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from triggerforge.compression.backend import keras
 
 # isort: split
 # after the backend is chosen: alkaid imports keras
 from alkaid.converter.builtin.keras.layers._base import ReplayOperationBase
+from alkaid.trace import fixed_variable_array
 
 
 class _BatchedReshape(ReplayOperationBase):  # type: ignore[misc]
@@ -19,3 +23,24 @@ class _BatchedReshape(ReplayOperationBase):  # type: ignore[misc]
     def call(self, inputs: Any) -> Any:
         target = getattr(self.op, "target_shape", (-1,))
         return inputs.reshape((inputs.shape[0], *target))
+
+
+_solve = fixed_variable_array.cmvm
+
+
+def _product(matrix: NDArray[Any], row: Any, options: Any) -> NDArray[Any]:
+    """`row @ matrix`; alkaid 0.8.2 fails where that is constant though the row is not.
+
+    So it is in images: a window over pixels that no training event has lit, or whose weights are
+    pruned.
+    """
+    used = np.asarray(matrix).any(axis=1)
+    low = np.array([float(variable.low) for variable in np.asarray(row)])
+    high = np.array([float(variable.high) for variable in np.asarray(row)])
+    if (low == high)[used].all():
+        constants = np.where(used, low, 0.0) @ np.asarray(matrix, np.float64)
+        return np.asarray(constants, dtype=object)
+    return np.asarray(_solve(matrix, row, options))
+
+
+fixed_variable_array.cmvm = _product

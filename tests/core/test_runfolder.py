@@ -1,9 +1,10 @@
 """A stage is there whole or not at all, and is not run twice."""
 
 import json
-import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,21 +48,22 @@ def test_a_damaged_stage_is_run_again(tmp_path: Path, damage: str) -> None:
     assert run.is_done("train", "key")
 
 
-def _die_in_the_middle(root: Path) -> None:
-    def work(folder: Path) -> None:
-        (folder / "one").write_text("1")
-        os.kill(os.getpid(), signal.SIGKILL)
+DIE_IN_THE_MIDDLE = """
+import os, signal, sys
+from pathlib import Path
+from triggerforge.runfolder import RunFolder
 
-    RunFolder(root, "r").run("train", "key", work)
+def work(folder):
+    (folder / "one").write_text("1")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+RunFolder(Path(sys.argv[1]), "r").run("train", "key", work)
+"""
 
 
 def test_a_killed_stage_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    process = multiprocessing.get_context("fork").Process(
-        target=_die_in_the_middle, args=(tmp_path,)
-    )
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
+    command = [sys.executable, "-c", DIE_IN_THE_MIDDLE, str(tmp_path)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     run = RunFolder(tmp_path, "r")
     assert not run.is_done("train", "key") and not run.stage_path("train").exists()
     found = []
