@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +58,7 @@ def available_cores() -> int:
 def _in_processes(
     tasks: Sequence[ChunkTask], folder: Path, workers: int
 ) -> Generator[ChunkTask, None, None]:
+    others = set(active_children())
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_die_with_parent)
     try:
         running: dict[Future[None], ChunkTask] = {
@@ -69,6 +70,9 @@ def _in_processes(
                 future.result()
                 yield running.pop(future)
     except BrokenProcessPool as error:
+        # a worker that was starting while another died waits for work for ever, and shutdown for it
+        for straggler in set(active_children()) - others:
+            straggler.kill()
         raise TriggerForgeError(
             "a generator process was killed, often for want of memory; run again with fewer "
             "generate.workers: finished chunks are kept"
