@@ -40,7 +40,8 @@ def load(config: DataConfig, generated: Path | None, seed: int, folder: Path) ->
             sources, count = _read(config, files, spool)
         classes = sources[0].classes
         _check_left(count, classes, files)
-        indices = split_indices(spool.events, config.split, seed, config.max_events)
+        together = spool.take("together", np.arange(spool.events))
+        indices = split_indices(together, config.split, seed, config.max_events)
         splits = _splits(config, sources[0].builder, classes, spool, indices)
     _check_classes(splits)
     save_splits(splits, folder)
@@ -90,7 +91,7 @@ def _read(config: DataConfig, files: list[Path], spool: Spool) -> tuple[list[Eve
         for done, source in enumerate(sources):
             for batch in source.batches(count):
                 bad.look(source, batch)
-                spool.add(batch)
+                spool.add(batch, done)
                 meter(done, f"{spool.events} events")
             meter(done + 1, f"{spool.events} events")
     bad.check()

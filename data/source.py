@@ -16,6 +16,8 @@ from triggerforge.data.readers.base import Chunk, Reader, from_numbers
 from triggerforge.data.readers.opening import open_reader
 from triggerforge.errors import DataError, did_you_mean
 
+_TOGETHER = {"generator": "event"}
+"""format -> the column that events of one collision share"""
 OBSERVABLES = ("jet_pt", "jet_eta", "jet_mass")
 
 
@@ -32,6 +34,8 @@ class Batch:
     """(n,) each"""
     place: NDArray[np.int64]
     """(n,): number of the event in the file"""
+    together: NDArray[np.int64]
+    """(n,): events with the same number belong in the same part of the data set"""
 
 
 @dataclass
@@ -96,6 +100,12 @@ class EventSource:
             return self.config.observables
         return tuple(n for n in OBSERVABLES if self._offers(n))
 
+    @cached_property
+    def _together(self) -> str | None:
+        name = self.config.together or _TOGETHER.get(self.reader.format)
+        known = self.config.together or name in self.reader.event_columns
+        return name if known else None
+
     def _offers(self, name: str) -> bool:
         reader = self.reader
         try:
@@ -114,7 +124,7 @@ class EventSource:
         """What is to be read: the inputs, and for training all that labels and selects."""
         events = set(self.builder.events)
         if with_truth:
-            events |= {*self.observables}
+            events |= {*self.observables, *filter(None, [self._together])}
             for expression in (self._selection, self._weights, *self._labels):
                 events |= expression.symbols if expression else frozenset()
         return Plan(
@@ -160,18 +170,26 @@ class EventSource:
         chosen: NDArray[np.int64],
         seen: int,
     ) -> Batch:
-        columns = columns.take(chosen)
-        inputs = self._build(columns.chunk, columns)
+        taken = columns.take(chosen)
+        inputs = self._build(taken.chunk, taken)
         weight = np.ones(len(chosen), np.float32)
         if self._weights:
-            weight[:] = self._weights.evaluate(columns)
+            weight[:] = self._weights.evaluate(taken)
         return Batch(
             inputs=inputs,
             label=label[chosen],
             weight=weight,
-            observables={n: np.asarray(columns[n], np.float32) for n in self.observables},
+            observables={n: np.asarray(taken[n], np.float32) for n in self.observables},
             place=seen + chosen,
+            together=self._collisions(chunk, columns)[chosen],
         )
+
+    def _collisions(self, chunk: Chunk, columns: Columns) -> NDArray[np.int64]:
+        if self._together:
+            return np.asarray(columns[self._together])
+        if chunk.per_entry is None:
+            return chunk.first + np.arange(chunk.size)
+        return np.repeat(chunk.first + np.arange(len(chunk.per_entry)), chunk.per_entry)
 
     def _build(self, chunk: Chunk, columns: Columns) -> Inputs:
         return self.builder.build(chunk.size, columns, columns.particles, chunk.counts)

@@ -20,16 +20,23 @@ _VERSION = 1
 
 
 def split_indices(
-    events: int, parts: tuple[float, float, float], seed: int, limit: int | None = None
+    together: NDArray[np.int64],
+    parts: tuple[float, float, float],
+    seed: int,
+    limit: int | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Disjoint random indices into `events` events for training, validation and test.
+    """Disjoint random indices of N events for training, validation and test.
 
-    The same seed gives the same ones. `limit`: so many events in all. Rounded so that each event
-    lands in one part.
+    Events with equal rows of `together` (N, k) land in the same part. The same seed gives the same
+    indices. `limit`: so many events in all.
     """
-    order = np.random.default_rng(seed).permutation(events)[:limit]
-    first = round(len(order) * parts[0])
-    second = round(len(order) * (parts[0] + parts[1]))
+    _, group = np.unique(together, axis=0, return_inverse=True)
+    rank = np.random.default_rng(seed).permutation(int(group.max()) + 1)[group]
+    order = np.argsort(rank, kind="stable")[:limit]
+    due = [round(len(order) * parts[0]), round(len(order) * (parts[0] + parts[1]))]
+    ranks = rank[order]
+    # each cut moves back to the start of its group
+    first, second = np.searchsorted(ranks, [ranks[min(cut, len(ranks) - 1)] for cut in due])
     return order[:first], order[first:second], order[second:]
 
 

@@ -21,12 +21,13 @@ class Spool:
         self.path = path
         self.events = 0
 
-    def add(self, batch: Batch) -> None:
-        """Appends the events of a batch."""
+    def add(self, batch: Batch, file: int = 0) -> None:
+        """Appends the events of a batch, read from the file of that number."""
         columns: dict[str, NDArray[Any]] = {
             "raw": batch.inputs.raw,
             "label": batch.label,
             "weight": batch.weight,
+            "together": np.stack([np.full(len(batch.label), file), batch.together], axis=1),
         }
         if batch.inputs.mask is not None:
             columns["mask"] = batch.inputs.mask

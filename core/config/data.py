@@ -112,6 +112,9 @@ class DataConfig(Config):
     """Use so many of the selected events, drawn at random under the seed. Left out: all."""
     split: tuple[float, float, float] = (0.7, 0.1, 0.2)
     """Parts for training, validation and test."""
+    together: str | None = None
+    """Column whose equal values stay in one part, such as "event": jets of one collision resemble
+    each other. Left out: `event` of generated files, the tree's entry where it holds several jets."""
     precision: PrecisionConfig = PrecisionConfig()
     """Fixed-point formats of the inputs."""
     observables: tuple[str, ...] | None = None

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triggerforge.data.generator.cards import CARDS
+from triggerforge.data.generator.decays import IsotropicDecays
 from triggerforge.data.generator.detector import respond
 from triggerforge.data.generator.events import EventBatch, Generator
 from triggerforge.data.generator.features import high_level_features
@@ -63,7 +64,8 @@ def make_chunk(task: ChunkTask) -> Columns:
     Raises ConfigError if Pythia refuses the settings, DataError if no jet passes the selection.
     """
     seed = task.chunk_seed % _PYTHIA_SEEDS + 1
-    generator = Generator(task.recipe.settings(task.jet_class, seed))
+    hooks = IsotropicDecays(seed) if task.jet_class.isotropic else None
+    generator = Generator(task.recipe.settings(task.jet_class, seed), hooks)
     rng = np.random.default_rng(task.chunk_seed)
     parts: list[Columns] = []
     jets = empty = first_event = 0

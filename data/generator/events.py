@@ -44,13 +44,16 @@ class EventBatch:
 
 
 class Generator:
-    """Pythia8 with the given settings.
+    """Pythia8 with the given settings and, if `hooks` are given, with those at work in each event.
 
     Raises ConfigError if Pythia refuses a setting or cannot start with them.
     """
 
-    def __init__(self, settings: Sequence[str]) -> None:
+    def __init__(self, settings: Sequence[str], hooks: pythia8mc.UserHooks | None = None) -> None:
         self._pythia = pythia8mc.Pythia("", False)
+        self._hooks = hooks  # Pythia does not keep its Python part alive
+        if hooks is not None:
+            self._pythia.setUserHooksPtr(hooks)
         for setting in (*_QUIET, *settings):
             if not self._pythia.readString(setting, False):
                 raise ConfigError(

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import closing, suppress
 from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
@@ -61,9 +61,7 @@ def _in_processes(
     others = set(active_children())
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_die_with_parent)
     try:
-        running: dict[Future[None], ChunkTask] = {
-            pool.submit(_work, task, folder): task for task in tasks
-        }
+        running = _submitted(pool, tasks, folder)
         while running:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
@@ -78,7 +76,18 @@ def _in_processes(
             "generate.workers: finished chunks are kept"
         ) from error
     finally:
-        pool.shutdown(cancel_futures=True)
+        with suppress(OSError):  # as in `_submitted`
+            pool.shutdown(cancel_futures=True)
+
+
+def _submitted(
+    pool: ProcessPoolExecutor, tasks: Sequence[ChunkTask], folder: Path
+) -> dict[Future[None], ChunkTask]:
+    try:
+        return {pool.submit(_work, task, folder): task for task in tasks}
+    except OSError as error:
+        # a pool that breaks meanwhile closes the pipe that `submit` is about to write to
+        raise BrokenProcessPool(str(error)) from error
 
 
 def _work(task: ChunkTask, folder: Path) -> None:

@@ -18,6 +18,8 @@ _QUARK_PAIRS = ("HardQCD:qq2qq = on", "HardQCD:gg2qqbar = on", "HardQCD:qqbar2qq
 _GLUON_PAIRS = ("HardQCD:gg2gg = on", "HardQCD:qqbar2gg = on")
 _HADRONIC_W = ("24:onMode = off", "24:onIfAny = 1 2 3 4 5")
 _HADRONIC_Z = ("23:onMode = off", "23:onIfAny = 1 2 3 4 5")
+_W_PAIRS = ("WeakDoubleBoson:ffbar2WW = on", *_HADRONIC_W)
+_Z_PAIRS = ("WeakDoubleBoson:ffbar2gmZgmZ = on", *_HADRONIC_Z)
 _TOP_PAIRS = ("Top:gg2ttbar = on", "Top:qqbar2ttbar = on", *_HADRONIC_W)
 
 
@@ -31,6 +33,8 @@ class JetClass:
     """|PDG id| of the parton, boson or top quark that the jet comes from"""
     contained: bool = False
     """whether all three quarks of the top decay must lie within R of the jet axis"""
+    isotropic: bool = False
+    """whether its bosons decay evenly in all directions, and not as their helicity has it"""
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,8 @@ RECIPES.register("jets5")(
         classes=(
             JetClass("q", _QUARK_PAIRS, _LIGHT),
             JetClass("g", _GLUON_PAIRS, _GLUON),
-            JetClass("W", ("WeakDoubleBoson:ffbar2WW = on", *_HADRONIC_W), frozenset({24})),
-            JetClass("Z", ("WeakDoubleBoson:ffbar2gmZgmZ = on", *_HADRONIC_Z), frozenset({23})),
+            JetClass("W", _W_PAIRS, frozenset({24}), isotropic=True),
+            JetClass("Z", _Z_PAIRS, frozenset({23}), isotropic=True),
             JetClass("t", _TOP_PAIRS, frozenset({6})),
         ),
         energy=13_000.0,

@@ -243,6 +243,7 @@ def write_generator(path: Path, jets: Jets) -> Path:
     columns = {f"jet_{n}": v for n, v in axis.items()}
     columns |= {n: jets.features[:, i] for i, n in enumerate(HIGH_LEVEL)}
     columns |= {"label": jets.label.astype(np.int32), "part": _jagged(jets, part)}
+    columns["event"] = np.arange(len(jets)) // 2
     docs = json.dumps({"classes": ["light", "top"], "branches": {}})
     return _tree(path, "jets", columns, {"branches": docs})
 

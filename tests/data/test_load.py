@@ -69,7 +69,7 @@ def test_the_record(tmp_path: Path, jets: Any, written: Write) -> None:
     passed = int((jets.summed()["pt"] > 150).sum())
     assert record["source"] == [str(path)] and record["format"] == "generator"
     assert record["classes"] == ["light", "top"]
-    assert record["events"] == {"train": 10, "validation": 4, "test": 6}
+    assert record["events"] == {"train": 10, "validation": 3, "test": 7}
     assert sum(sum(c.values()) for c in record["per_class"].values()) == 20
     assert (record["read"], record["selected"]) == (60, passed)
     assert record["selection_efficiency"] == pytest.approx(passed / 60)
@@ -99,9 +99,33 @@ def test_images_load(tmp_path: Path, jets: Any, written: Write) -> None:
 
 @pytest.mark.parametrize("limit", [None, 40])
 def test_split_indices_part_all_events(limit: int | None) -> None:
-    parts = split_indices(101, (0.7, 0.1, 0.2), 5, limit)
+    parts = split_indices(np.arange(101)[:, None], (0.7, 0.1, 0.2), 5, limit)
     joined = np.concatenate(parts)
     assert len(joined) == len(np.unique(joined)) == (limit or 101)
+    assert [len(part) for part in parts] == ([28, 4, 8] if limit else [71, 10, 20])
+
+
+def test_what_belongs_together_is_not_parted() -> None:
+    collision = np.random.default_rng(1).integers(0, 700, 2000)
+    files = np.arange(2000) // 1000  # the same number in another file is another collision
+    together = np.stack([files, collision], axis=1)
+    parts = split_indices(together, (0.7, 0.1, 0.2), 5)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(2000))
+    seen = [set(map(tuple, together[part].tolist())) for part in parts]
+    assert not (seen[0] & seen[1] or seen[0] & seen[2] or seen[1] & seen[2])
+    assert [len(part) for part in parts] == pytest.approx([1400, 200, 400], abs=5)
+
+
+@pytest.mark.parametrize(("together", "pairs"), [(None, 30), ("jet_pt", 60)])
+def test_jets_of_one_collision_stay_together(
+    together: str | None, pairs: int, tmp_path: Path, jets: Any, written: Write
+) -> None:
+    """By the generator's `event`, which two jets share here, or by the column that is named."""
+    settings = config(written("generator", jets), together=together, observables=["event"])
+    splits = load(settings, None, 1, tmp_path)
+    found = [set(getattr(splits, part).observables["event"].tolist()) for part in PARTS]
+    assert len(set.union(*found)) == 30
+    assert (sum(len(part) for part in found) == 30) == (pairs == 30)
 
 
 @pytest.mark.parametrize(

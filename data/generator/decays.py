@@ -1,0 +1,46 @@
+"""Bosons of the hard process that decay isotropically, as undecayed bosons of MadGraph do.
+
+The reference set of `jets5` (arXiv 1804.06913) takes bosons that MadGraph left undecayed, and so
+without their helicity; Pythia's own pairs of bosons carry the full spin correlations.
+"""
+
+import numpy as np
+import pythia8mc
+
+_RESONANCE = -22  # status of an object of the hard process that decays
+_BOSONS = (23, 24)
+
+
+class IsotropicDecays(pythia8mc.UserHooks):  # type: ignore[misc]  # Pythia's classes have no types
+    """Turns the decays of W and Z of the hard process, before anything is radiated."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._rng = np.random.default_rng(seed)
+
+    def canVetoProcessLevel(self) -> bool:
+        """Tells Pythia to call `doVetoProcessLevel`."""
+        return True
+
+    def doVetoProcessLevel(self, process: pythia8mc.Event) -> bool:
+        """Turns the decays in `process`, Pythia's record of the hard process; vetoes no event."""
+        for index in range(process.size()):
+            boson = process[index]
+            if boson.status() == _RESONANCE and boson.idAbs() in _BOSONS:
+                self._turn(process, boson)
+        return False
+
+    def _turn(self, process: pythia8mc.Event, boson: pythia8mc.Particle) -> None:
+        """Gives the two decay products one random direction, back to back at rest with the boson."""
+        cos_theta, phi = self._rng.uniform(-1, 1), self._rng.uniform(-np.pi, np.pi)
+        sin_theta = np.sqrt(1 - cos_theta**2)
+        direction = np.array([sin_theta * np.cos(phi), sin_theta * np.sin(phi), cos_theta])
+        at_rest = boson.p()
+        for daughter, sign in ((boson.daughter1(), 1), (boson.daughter2(), -1)):
+            product = process[daughter]
+            momentum = product.p()
+            momentum.bstback(at_rest, boson.m())
+            px, py, pz = sign * momentum.pAbs() * direction
+            turned = pythia8mc.Vec4(px, py, pz, momentum.e())
+            turned.bst(at_rest, boson.m())
+            product.p(turned)
