@@ -16,7 +16,7 @@ from triggerforge.compression.pareto import Candidate, Choice
 from triggerforge.compression.qat import Progress, Sample, Trainer
 from triggerforge.compression.qkeras import QKerasResult, qkeras_parity, train_qkeras
 from triggerforge.compression.qkeras_file import read_qkeras
-from triggerforge.compression.quantized_model import QuantizedModel
+from triggerforge.compression.quantized_model import MODEL_FILE, QuantizedModel
 from triggerforge.compression.scheme import QuantizationScheme
 from triggerforge.compression.structured import prune_structured
 from triggerforge.config.compress import CompressConfig
@@ -28,7 +28,6 @@ from triggerforge.result import write_record
 from triggerforge.training.metrics import classification_metrics
 from triggerforge.training.trained import TrainedModel
 
-MODEL_FILE = "model.tfq"
 _UNIFORM_BITS = 8
 """bits of the twin that the record compares with"""
 

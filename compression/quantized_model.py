@@ -41,6 +41,8 @@ from triggerforge.fixedpoint import FixedFormat
 from triggerforge.runfolder import write_atomic
 
 FORMAT_VERSION = 1
+MODEL_FILE = "model.tfq"
+"""name of the quantised model in the folder of the stage `compress`"""
 _CHECKED_EVENTS = 500
 _TOOLS = ("triggerforge", "alkaid", "hgq2", "quantizers", "keras", "jax", "numpy")
 _LIMITS = {"manifest.json": 2**24, "alir.json": 2**30, "model.keras": 2**28}

@@ -55,9 +55,9 @@ class Run:
     @cached_property
     def quantized(self) -> "QuantizedModel":
         """What the stage `compress` left."""
-        from triggerforge.compression.quantized_model import QuantizedModel
+        from triggerforge.compression.quantized_model import MODEL_FILE, QuantizedModel
 
-        return QuantizedModel.load(self.path("compress") / "model.tfq")
+        return QuantizedModel.load(self.path("compress") / MODEL_FILE)
 
     @property
     def engines(self) -> "EngineSource":
@@ -151,10 +151,14 @@ class Stage:
     section: str = ""
     """section of the configuration; left out: the one of its name"""
     wanted: Callable[[RunConfig], bool] = lambda config: True
+    shared: bool = False
+    """whether a run may take what another run of the same root has made with the same key"""
 
 
 STAGES = (
-    Stage("generate", (), _generate, wanted=lambda config: config.generate is not None),
+    Stage(
+        "generate", (), _generate, wanted=lambda config: config.generate is not None, shared=True
+    ),
     Stage("data", ("generate",), _data),
     Stage("train", ("data",), _train),
     Stage("compress", ("train",), _compress),
@@ -181,7 +185,7 @@ def execute(run: Run, target: str) -> None:
         key = keys[stage.name] = _key(run, stage, keys)
         state = "is there already" if run.folder.is_done(stage.name, key) else "…"
         say(f"[bold]{stage.name}[/bold] {state}")
-        run.folder.run(stage.name, key, partial(stage.work, run))
+        run.folder.run(stage.name, key, partial(stage.work, run), shared=stage.shared)
     result = _publish(run, keys)
     check_gates(result)
 

@@ -70,10 +70,11 @@ class RunFolder:
         """Whether the stage is there, whole, and was made with this key."""
         return self._sealed_key(self.stage_path(stage)) == key
 
-    def run(self, stage: str, key: str, work: Callable[[Path], None]) -> Path:
+    def run(self, stage: str, key: str, work: Callable[[Path], None], shared: bool = False) -> Path:
         """Gives back the stage's folder, after `work(partial_folder)` if it was not there.
 
-        `work` may find there what an earlier, killed call with the same key had written.
+        `work` may find there what an earlier, killed call with the same key had written. With
+        `shared` the stage of another run under the same root is taken, if it has this key.
         """
         target = self.stage_path(stage)
         if self.is_done(stage, key):
@@ -84,11 +85,20 @@ class RunFolder:
                 return target
             partial = self.path / f".{stage}.partial"
             self._prepare(partial, key)
-            work(partial)
+            twin = self._twin(stage, key) if shared else None
+            if twin:
+                _take_files(twin, partial)
+            else:
+                work(partial)
             (partial / _KEY_FILE).unlink()
             self._seal(partial, key)
             self._replace(partial, target)
         return target
+
+    def _twin(self, stage: str, key: str) -> Path | None:
+        """The finished stage of another run with the same key."""
+        folders = sorted(self.path.parent.glob(f"*/{stage}"))
+        return next((f for f in folders if self._sealed_key(f) == key), None)
 
     def _prepare(self, partial: Path, key: str) -> None:
         key_file = partial / _KEY_FILE
@@ -132,6 +142,20 @@ class RunFolder:
                     f"another process is running stage {stage!r} of {self.path}; wait for it"
                 ) from error
             yield
+
+
+def _take_files(source: Path, target: Path) -> None:
+    """Puts the files of a finished stage into `target`, which shares their space on the disk."""
+
+    def take(file: str, copy: str) -> None:
+        Path(copy).unlink(missing_ok=True)
+        try:
+            os.link(file, copy)
+        except OSError:  # a file system without hard links
+            shutil.copy2(file, copy)
+
+    seal = shutil.ignore_patterns(_SEAL)
+    shutil.copytree(source, target, copy_function=take, ignore=seal, dirs_exist_ok=True)
 
 
 def read_json(path: Path) -> dict[str, Any]:

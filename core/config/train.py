@@ -15,8 +15,8 @@ class ModelConfig(Config):
         validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
     )
 
-    name: str | None = None
-    """One of triggerforge's own: mlp, deepsets, jedi_linear, cnn."""
+    name: Literal["mlp", "deepsets", "jedi_linear", "cnn"] | None = None
+    """One of triggerforge's own."""
     file: Path | None = None
     """A Python file of your own that holds an nn.Module (relative to the working directory)."""
     class_name: str | None = Field(default=None, alias="class")

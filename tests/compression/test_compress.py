@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from triggerforge.compression.compress import MODEL_FILE, compress
-from triggerforge.compression.quantized_model import QuantizedModel
+from triggerforge.compression.compress import compress
+from triggerforge.compression.quantized_model import MODEL_FILE, QuantizedModel
 from triggerforge.config.compress import CompressConfig
 from triggerforge.data.dataset import Splits
 from triggerforge.errors import ModelError

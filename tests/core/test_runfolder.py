@@ -18,6 +18,10 @@ def write_two(folder: Path) -> None:
     (folder / "two").write_text("2")
 
 
+def write_mine(folder: Path) -> None:
+    (folder / "mine").write_text("m")
+
+
 def test_a_finished_stage_is_not_run_again(tmp_path: Path) -> None:
     run = RunFolder(tmp_path, "r")
     run.run("train", "key", write_two)
@@ -31,6 +35,27 @@ def test_another_key_replaces_the_stage(tmp_path: Path) -> None:
     run.run("train", "other", lambda folder: None)
     assert not (run.stage_path("train") / "one").exists()
     assert run.is_done("train", "other") and not run.is_done("train", "key")
+
+
+def test_a_shared_stage_of_another_run_is_taken(tmp_path: Path) -> None:
+    first = RunFolder(tmp_path, "a").run("generate", "key", write_two)
+    second = RunFolder(tmp_path, "b")
+    taken = second.run("generate", "key", lambda f: pytest.fail("made again"), shared=True)
+    assert second.is_done("generate", "key")
+    assert {p.name for p in taken.iterdir()} == {"one", "two", ".stage.json"}
+    assert (taken / "one").samefile(first / "one")
+    # each run keeps its own when the other one is made anew
+    RunFolder(tmp_path, "a").run("generate", "other", lambda f: None)
+    assert second.is_done("generate", "key")
+
+
+def test_a_damaged_or_different_stage_of_another_run_is_not_taken(tmp_path: Path) -> None:
+    first = RunFolder(tmp_path, "a").run("generate", "key", write_two)
+    (first / "one").write_text("")
+    second = RunFolder(tmp_path, "b")
+    for key in ("key", "another"):
+        made = second.run("generate", key, write_mine, shared=True)
+        assert (made / "mine").exists()
 
 
 @pytest.mark.parametrize("damage", ["remove", "truncate", "seal"])

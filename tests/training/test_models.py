@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import fx, nn
 
+from triggerforge.config.train import ModelConfig
 from triggerforge.data.contract import InputContract, InputFeature
 from triggerforge.errors import ModelError, RegistryError
 from triggerforge.fixedpoint import FixedFormat
@@ -159,3 +161,9 @@ def test_efn_needs_an_energy_without_offset() -> None:
     features = tuple(InputFeature(n, "", 0.5 if n == "pt_rel" else 0.0, 0, fmt) for n in names)
     with pytest.raises(ModelError, match=r"offset 0\.5 .* both must be 0"):
         build(InputContract(features, (8, 3)), "deepsets", form="efn")
+
+
+def test_the_configuration_knows_every_model() -> None:
+    with pytest.raises(ValidationError, match="Input should be") as refused:
+        ModelConfig.model_validate({"name": "transformer"})
+    assert all(f"'{name}'" in str(refused.value) for name in MODELS)
