@@ -6,13 +6,14 @@ Keys are added, never renamed; `version` counts the changes of meaning.
 
 import platform
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from triggerforge.errors import ArtifactError
 from triggerforge.runfolder import read_json, write_json
 
 RESULT_VERSION = 1
@@ -105,6 +106,23 @@ def collect(stages: Iterable[Path], seed: int) -> dict[str, Any]:
     result: dict[str, Any] = {"version": RESULT_VERSION, "context": context(seed), "rates": []}
     for folder in stages:
         _merge(result, read_json(folder / RECORD_FILE))
+    return result
+
+
+def check_version(result: Mapping[str, Any]) -> None:
+    """Raises ArtifactError if `result` is of a version that this triggerforge does not read."""
+    found = result.get("version")
+    if found != RESULT_VERSION:
+        raise ArtifactError(
+            f"the result is of version {found!r}, this triggerforge reads version {RESULT_VERSION}; "
+            "run the stages again with it, or use the one that ran them"
+        )
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """result.json; raises ArtifactError if it is missing, damaged or of another version."""
+    result = read_json(path)
+    check_version(result)
     return result
 
 

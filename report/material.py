@@ -13,7 +13,7 @@ from triggerforge.data.dataset import Dataset, Splits
 from triggerforge.data.scores import read_logits
 from triggerforge.data.splits import SPLITS_FILE, load_splits
 from triggerforge.errors import ArtifactError, TriggerForgeError
-from triggerforge.result import RESULT_VERSION
+from triggerforge.result import check_version
 
 MODELS = {"float": "train", "quantized": "compress", "firmware": "benchmark"}
 """The three forms of the network, and the stage whose folder holds each one's scores."""
@@ -92,12 +92,7 @@ def gather(
     A stage that was not run is left out. Raises ArtifactError if the result is of another version,
     if a file is damaged, or if scores do not belong to the test events.
     """
-    version = result.get("version")
-    if version != RESULT_VERSION:
-        raise ArtifactError(
-            f"the result is of version {version!r}, this report reads version {RESULT_VERSION}; "
-            "run the stages again with this triggerforge, or report with the one that ran them"
-        )
+    check_version(result)
     splits = _splits(folders.get("data"))
     scores = {m: s for m, f in MODELS.items() if (s := _scores(folders.get(f))) is not None}
     for model, logits in scores.items():

@@ -1,0 +1,88 @@
+"""Runs side by side, as a table for a document: python -m triggerforge.report.compare runs/*
+
+Each argument is a run's folder, with result.json in it. Markdown goes to the standard output.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from triggerforge.errors import TriggerForgeError
+from triggerforge.progress import say
+from triggerforge.report.material import MODELS
+from triggerforge.report.numbers import DASH, count, finite, number, with_error
+from triggerforge.report.style import MODEL_NAMES
+from triggerforge.result import read_result
+
+_COLUMNS = (
+    "run",
+    "training events",
+    *(f"{MODEL_NAMES[model]} [%]" for model in MODELS),
+    "EBOPs",
+    "8-bit EBOPs / EBOPs",
+    "latency",
+    "LUT",
+    "FF",
+    "exact outputs",
+    "mismatches",
+)
+
+
+def compare(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """A Markdown table with a line for each of `results` (run's name -> result.json).
+
+    Accuracies are on the test events; outputs and mismatches are those of all engines that must
+    agree in every bit. What a run has not is a dash.
+    """
+    lines = [_COLUMNS, ("---",) * len(_COLUMNS)]
+    lines += [_line(name, result) for name, result in results.items()]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+
+
+def _line(name: str, result: Mapping[str, Any]) -> tuple[str, ...]:
+    metrics, compression = result.get("metrics", {}), result.get("compression", {})
+    resources = result.get("resources", {})
+    cycles, ns = resources.get("latency_cycles"), resources.get("latency_ns")
+    return (
+        name,
+        count(result.get("training", {}).get("events")),
+        *(_accuracy(metrics.get(model, {})) for model in MODELS),
+        count(compression.get("ebops")),
+        number(compression.get("ratio")),
+        DASH if finite(ns) is None else f"{number(ns)} ns ({count(cycles)} cycles)",
+        count(resources.get("lut")),
+        count(resources.get("ff")),
+        *_exactness(result.get("parity", [])),
+    )
+
+
+def _accuracy(metrics: Mapping[str, Any]) -> str:
+    return with_error(metrics.get("accuracy"), metrics.get("accuracy_err"), scale=100.0)
+
+
+def _exactness(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    exact = [row for row in rows if not finite(row.get("tolerance_lsb"))]
+    if not exact:
+        return DASH, DASH
+    outputs, mismatches = (sum(row[key] for row in exact) for key in ("outputs", "mismatches"))
+    return count(outputs), count(mismatches)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints the table; exit status 1 and a message if a run cannot be read."""
+    parser = argparse.ArgumentParser(prog="python -m triggerforge.report.compare")
+    parser.add_argument("runs", nargs="+", type=Path, help="folders of runs")
+    folders = parser.parse_args(arguments).runs
+    try:
+        table = compare({folder.name: read_result(folder / "result.json") for folder in folders})
+    except TriggerForgeError as error:
+        say(f"error: {error}")
+        return 1
+    sys.stdout.write(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
