@@ -1,8 +1,8 @@
 """Checks of the generator's physics against what is known.
 
 `python -m triggerforge.benchmark.physics [events.root | number of jets]` prints the groomed-mass
-peaks of W, Z and top beside their masses, and the multiplicities of quark and gluon jets; it ends
-with status 1 if a peak is further than 3 % from its mass or gluons have no more constituents.
+peaks of W, Z and top beside their masses, how many jets lost a prong (less than half the mass), and
+the multiplicities of quark and gluon jets; it ends with status 1 if a peak is further than 3 % from its mass or gluons have no more constituents.
 A number generates that many `jets5` jets first (default 20000).
 """
 
@@ -57,7 +57,8 @@ def _peak_line(name: str, mass: Array) -> bool:
     good = abs(deviation) < TOLERANCE
     sys.stdout.write(
         f"{name}: groomed mass peak {peak:.2f} +- {error:.2f} GeV of {len(mass)} jets, "
-        f"{deviation:+.2%} from {MASSES[name]} GeV: {_word(good)} {TOLERANCE:.0%}\n"
+        f"{deviation:+.2%} from {MASSES[name]} GeV: {_word(good)} {TOLERANCE:.0%}; "
+        f"{float((mass < MASSES[name] / 2).mean()):.1%} of them below half the mass\n"
     )
     return good
 
