@@ -118,18 +118,7 @@ class RateCurve:
         if not np.isfinite(threshold):
             raise RateError(f"a threshold of {threshold} is no number; give a finite one")
         accepted = self.accepted(threshold)
-        tally = self.tally(accepted)
-        low, high = self.band(accepted)
-        limits = {f"{c:g}": self.total_khz * float(upper_limit(tally, c)) for c in LIMITS}
-        return Rate(
-            khz=self.total_khz * float(tally.fraction),
-            err=self.total_khz * float(tally.error) if accepted else None,
-            low=float(low),
-            high=float(high),
-            events=accepted,
-            effective=float(tally.effective),
-            limits={} if accepted else limits,
-        )
+        return rate_of(self.tally(accepted), accepted, self.total_khz, self.method)
 
     def band(
         self, accepted: NDArray[np.int64] | int, level: float = ONE_SIGMA
@@ -137,6 +126,21 @@ class RateCurve:
         """Both ends [kHz] of the central interval of the rate where so many events pass."""
         low, high = interval(self.tally(accepted), level, self.method)
         return self.total_khz * low, self.total_khz * high
+
+
+def rate_of(tally: Tally, events: int, total_khz: float, method: Method) -> Rate:
+    """The rate where the tally's part of crossings of rate `total_khz` passes; `events` pass."""
+    low, high = interval(tally, ONE_SIGMA, method)
+    limits = {f"{c:g}": total_khz * float(upper_limit(tally, c)) for c in LIMITS}
+    return Rate(
+        khz=total_khz * float(tally.fraction),
+        err=total_khz * float(tally.error) if tally.passed > 0 else None,
+        low=total_khz * float(low),
+        high=total_khz * float(high),
+        events=events,
+        effective=float(tally.effective),
+        limits={} if tally.passed > 0 else limits,
+    )
 
 
 def require_scores(score: NDArray[Any], weight: NDArray[Any], what: str) -> None:

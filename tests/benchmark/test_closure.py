@@ -5,7 +5,7 @@ import pytest
 
 from triggerforge.benchmark.closure import CASES, LEVELS, coverage, main
 
-EXPERIMENTS = 400
+EXPERIMENTS = 250
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -30,7 +30,7 @@ def test_an_interval_that_is_too_short_would_be_seen(monkeypatch: pytest.MonkeyP
 
 
 def test_the_command_prints_a_verdict(capsys: pytest.CaptureFixture[str]) -> None:
-    status = main(["--experiments", "60"])
+    status = main(["--experiments", "20"])
     text = capsys.readouterr().out
     assert text.count("+-") >= 4 * len(CASES)
     assert ("does NOT close" in text) == bool(status)
