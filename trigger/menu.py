@@ -37,9 +37,9 @@ def decisions(
 
 def _passes(cut: CutConfig, objects: Objects, where: str) -> Mask:
     """Whether enough of the objects meet the cut, the i-th highest pT the i-th threshold."""
-    counts = objects.pt > 0
+    counts: Mask = objects.pt > 0
     if cut.abs_eta_max is not None:
-        counts = counts & (np.abs(_need(objects.eta, "eta", where)) <= cut.abs_eta_max)
+        counts &= np.abs(_need(objects.eta, "eta", where)) <= cut.abs_eta_max
     pt = np.where(counts, objects.pt, -1.0)
     if cut.mass_min is not None or cut.delta_eta_max is not None:
         return _pairs(cut, objects, pt, where)
@@ -47,18 +47,17 @@ def _passes(cut: CutConfig, objects: Objects, where: str) -> Mask:
     if pt.shape[1] < wanted:
         return np.zeros(len(pt), np.bool_)
     falling = -np.sort(-pt, axis=1)[:, :wanted]
-    passes: Mask = ((falling >= cut.pt) & (falling > 0)).all(axis=1)
-    return passes
+    return np.asarray(((falling >= cut.pt) & (falling > 0)).all(axis=1))
 
 
 def _pairs(cut: CutConfig, objects: Objects, pt: Array, where: str) -> Mask:
     """Whether any two objects meet the thresholds in pT and the cuts on the pair."""
     eta = _need(objects.eta, "eta", where)
     leading, trailing = cut.pt
-    passes = np.zeros(len(pt), np.bool_)
+    passes: Mask = np.zeros(len(pt), np.bool_)
     for i, j in combinations(range(pt.shape[1]), 2):
         both = np.sort(pt[:, [i, j]], axis=1)
-        good: Mask = (both[:, 1] >= leading) & (both[:, 0] >= trailing) & (both[:, 0] > 0)
+        good = (both[:, 1] >= leading) & (both[:, 0] >= trailing) & (both[:, 0] > 0)
         distance = eta[:, i] - eta[:, j]
         if cut.delta_eta_max is not None:
             good &= np.abs(distance) <= cut.delta_eta_max
@@ -67,7 +66,7 @@ def _pairs(cut: CutConfig, objects: Objects, pt: Array, where: str) -> Mask:
             # massless objects: m² = 2 pT1 pT2 (cosh Δη - cos Δφ)
             angle = np.cosh(distance) - np.cos(phi[:, i] - phi[:, j])
             good &= 2 * objects.pt[:, i] * objects.pt[:, j] * angle >= cut.mass_min**2
-        passes = np.logical_or(passes, good)
+        passes = np.asarray(passes | good)
     return passes
 
 

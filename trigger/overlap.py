@@ -9,7 +9,7 @@ import numpy as np
 
 from triggerforge.trigger.curve import Rate, rate_of
 from triggerforge.trigger.efficiency import efficiency, paired
-from triggerforge.trigger.intervals import Tally
+from triggerforge.trigger.intervals import ONE_SIGMA, Array, Tally, interval
 from triggerforge.trigger.menu import Mask
 from triggerforge.trigger.score import Scored
 from triggerforge.trigger.working import WorkingPoint
@@ -50,19 +50,20 @@ def pure_rates(
 
 
 def overlap(model: Scored, masks: Mapping[str, Mask]) -> dict[str, Any]:
-    """{"names", "fraction", "err"}: part of the background that passes row i which also passes
-    column j; null where no event passes row i. Errors: of a weighted binomial fraction."""
+    """{"names", "fraction", "low", "high"}: part of the background that passes row i which also
+    passes column j, with its 68.3 % interval; null where no event passes row i."""
     kept = model.background
     weight = model.test.weight[kept].astype(np.float64)
     chosen = {name: mask[kept] for name, mask in masks.items()}
-    fraction: list[list[float | None]] = []
-    error: list[list[float | None]] = []
-    for row in chosen.values():
-        tallies = [Tally.of(column[row], weight[row]) for column in chosen.values()]
-        some = weight[row].sum() > 0
-        fraction.append([float(t.fraction) if some else None for t in tallies])
-        error.append([float(t.error) if some else None for t in tallies])
-    return {"names": list(chosen), "fraction": fraction, "err": error}
+    cells = [
+        [_part(column[row], weight[row], model) for column in chosen.values()]
+        for row in chosen.values()
+    ]
+    parts = {
+        key: [[cell[i] for cell in line] for line in cells]
+        for i, key in enumerate(("fraction", "low", "high"))
+    }
+    return {"names": list(chosen), **parts}
 
 
 def mask_rate(model: Scored, mask: Mask) -> Rate:
@@ -70,6 +71,14 @@ def mask_rate(model: Scored, mask: Mask) -> Rate:
     kept = model.background
     tally = Tally.of(mask[kept], model.test.weight[kept])
     return rate_of(tally, int(mask[kept].sum()), model.curve.total_khz, model.config.interval)
+
+
+def _part(passed: Mask, weight: Array, model: Scored) -> tuple[float | None, ...]:
+    if not weight.sum() > 0:
+        return None, None, None
+    tally = Tally.of(passed, weight)
+    low, high = interval(tally, ONE_SIGMA, model.config.interval)
+    return float(tally.fraction), float(low), float(high)
 
 
 def _row(model: Scored, name: str, mask: Mask, others: Mask) -> dict[str, Any]:
