@@ -1,6 +1,6 @@
 """Closure of rates and thresholds: does the truth lie in the quoted interval as often as it says?
 
-    python -m triggerforge.benchmark.closure [--experiments 1000]
+    python -m triggerforge.benchmark.closure [--experiments 1000] [--neighbourhood 2]
 
 The score of a bunch crossing falls exponentially, so that the true rate of every threshold is known:
 exp(-t) of the crossings, or exponential times Gaussian where the score is smeared. Each
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import exponnorm
 
-from triggerforge.trigger.curve import RateCurve
+from triggerforge.trigger.curve import NEIGHBOURHOOD, RateCurve
 from triggerforge.trigger.intervals import ONE_SIGMA, Array, Method
 from triggerforge.trigger.threshold import threshold_interval
 
@@ -105,13 +105,19 @@ CASES: dict[str, Callable[[np.random.Generator], Sample]] = {
 }
 
 
-def coverage(case: str, experiments: int, method: Method, seed: int = 1) -> Coverage:
+def coverage(
+    case: str,
+    experiments: int,
+    method: Method,
+    seed: int = 1,
+    neighbourhood: float = NEIGHBOURHOOD,
+) -> Coverage:
     """Draws so many pseudo-experiments of the case and counts."""
     rng = np.random.default_rng([seed, *case.encode()])
     rate, threshold = dict.fromkeys(LEVELS, 0), dict.fromkeys(LEVELS, 0)
     for _ in range(experiments):
         sample = CASES[case](rng)
-        curve = RateCurve(sample.score, sample.weight, _BUNCHES, method)
+        curve = RateCurve(sample.score, sample.weight, _BUNCHES, method, neighbourhood)
         true_khz = curve.total_khz * sample.fraction
         accepted = curve.accepted(sample.threshold)
         for level in LEVELS:
@@ -131,6 +137,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m triggerforge.benchmark.closure")
     parser.add_argument("--experiments", type=int, default=1000, help="of each case (1000)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--neighbourhood",
+        type=float,
+        default=NEIGHBOURHOOD,
+        help="the heaviest weight is looked for among events of so many times the rate",
+    )
     options = parser.parse_args(arguments)
     sys.stdout.write(
         f"coverage in {options.experiments} pseudo-experiments [%]\n"
@@ -140,7 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     good = True
     for case in CASES:
         for method in METHODS:
-            found = coverage(case, options.experiments, method, options.seed)
+            sizes = options.experiments, method, options.seed, options.neighbourhood
+            found = coverage(case, *sizes)
             cells = [*found.rate.values(), *found.threshold.values()]
             shown = "   ".join(_cell(part, options.experiments) for part in cells)
             sys.stdout.write(f"{case:14s} {method:16s}  {shown}\n")

@@ -26,7 +26,7 @@ REVOLUTION_KHZ = 11.2455
 """how often a bunch comes round in the LHC"""
 LIMITS = (0.68, 0.95)
 """confidence levels of the upper limits"""
-_NEIGHBOURHOOD = 2.0
+NEIGHBOURHOOD = 2.0
 """the heaviest event is looked for among those of so many times the rate; with 1, intervals of few
 weighted events under-cover (90 % for 95 %), with more they over-cover (docs/trigger.md)"""
 
@@ -62,6 +62,7 @@ class RateCurve:
         weight: NDArray[Any],
         colliding_bunches: int,
         method: Method = "mid-p",
+        neighbourhood: float = NEIGHBOURHOOD,
     ) -> None:
         require_scores(score, weight, "background")
         order = np.argsort(-np.asarray(score, np.float64), kind="stable")
@@ -72,6 +73,7 @@ class RateCurve:
         self._squares = np.concatenate([[0.0], np.cumsum(w**2)])
         self._running_heaviest = np.maximum.accumulate(w)
         self.method = method
+        self._neighbourhood = neighbourhood
         self.total_khz = REVOLUTION_KHZ * colliding_bunches
         """the rate of the bunch crossings"""
 
@@ -100,7 +102,7 @@ class RateCurve:
         have passed. Where no event passes, it is the heaviest of all.
         """
         passed, squares = self._sums[accepted], self._squares[accepted]
-        reach = np.searchsorted(self._sums, _NEIGHBOURHOOD * passed, side="left")
+        reach = np.searchsorted(self._sums, self._neighbourhood * passed, side="left")
         near = self._running_heaviest[np.clip(reach, 1, len(self)) - 1]
         return Tally(
             passed=passed,
