@@ -13,12 +13,13 @@ from triggerforge.trigger.slices import slice_numbers
 from triggerforge.trigger.turnon import require_observable
 
 _MOST_INPUTS = 256
+_MOST_EVENTS = 200_000
 
 
 def input_drift(splits: Splits, model: Scored) -> dict[str, Any]:
     """{"rows", "left_out"}: each input of the background, training part against test part.
 
-    At most 256 inputs; those that do not vary are passed over.
+    At most 256 inputs of the first 200,000 events; inputs that do not vary are passed over.
     """
     parts = [_background(part, model) for part in (splits.train, model.test)]
     tables = [part.x.reshape(len(part), -1) for part in parts]
@@ -59,7 +60,7 @@ def _chosen(score: NDArray[Any], weight: NDArray[Any], where: NDArray[np.bool_])
 
 def _background(part: Dataset, model: Scored) -> Dataset:
     labels = [i for i, name in enumerate(part.classes) if name in model.config.background]
-    return part.take(np.flatnonzero(np.isin(part.y, labels)))
+    return part.take(np.flatnonzero(np.isin(part.y, labels))[:_MOST_EVENTS])
 
 
 def _names(splits: Splits) -> list[str]:
