@@ -28,7 +28,7 @@ LIMITS = (0.68, 0.95)
 """confidence levels of the upper limits"""
 NEIGHBOURHOOD = 2.0
 """the heaviest event is looked for among those of so many times the rate; with 1, intervals of few
-weighted events under-cover (90 % for 95 %), with more they over-cover (docs/trigger.md)"""
+weighted events under-cover (92 % for 95 %), with more they over-cover (docs/trigger.md)"""
 
 
 @dataclass(frozen=True)
