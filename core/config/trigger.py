@@ -89,7 +89,7 @@ class TriggerConfig(Config):
     min_events: float = Field(default=10.0, ge=1)
     """Effective number of background events that must pass for a rate to be quoted."""
     interval: Literal["mid-p", "clopper-pearson"] = "mid-p"
-    """mid-p covers its confidence level on average, clopper-pearson at least that, always."""
+    """mid-p covers its confidence level on average, clopper-pearson at least that."""
     objects: dict[str, ObjectConfig] = Field(default_factory=dict)
     """Objects of the menu, by name. Left out: found in the observables, jet_pt as pT of `jet`."""
     menu: dict[str, dict[str, CutConfig]] = Field(default_factory=dict)
