@@ -16,6 +16,7 @@ _VERBS = {
     "export": "write the ONNX files",
     "firmware": "write, compile and simulate the firmware",
     "benchmark": "compare every engine: the same bits, and how fast",
+    "trigger": "rates, working points, turn-on, menu overlap (with a section `trigger`)",
     "report": "write report.html",
     "run": "all of them, in order",
 }
@@ -70,7 +71,24 @@ def _parser() -> argparse.ArgumentParser:
     _common(score)
     score.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (runs/)")
     score.set_defaults(call=_score)
+    _rates_verb(verbs)
     return parser
+
+
+def _rates_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    purpose = "thresholds and efficiencies at a trigger rate"
+    parser = verbs.add_parser("rates", help=purpose, description=purpose)
+    parser.add_argument("run", type=Path, help="a run's folder, or its YAML file")
+    parser.add_argument(
+        "--target", action="append", default=[], metavar="RATE", help="1kHz, 500Hz, …; repeatable"
+    )
+    parser.add_argument("--threshold", type=float, help="the rate of this threshold instead")
+    parser.add_argument("-o", "--output", type=Path, help="hand-over record: *.json or *.yaml")
+    _common(parser)
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), help="folder of all runs (runs/)"
+    )
+    parser.set_defaults(call=_rates)
 
 
 def _config_verb(
@@ -121,3 +139,27 @@ def _score(options: argparse.Namespace) -> None:
 
     run = Run(load_config(options.config, options.set, options.quick), options.runs)
     score(run, options.file, options.output, options.engine)
+
+
+def _rates(options: argparse.Namespace) -> None:
+    from triggerforge.errors import ConfigError
+    from triggerforge.pipeline import Run, execute
+    from triggerforge.trigger.command import rates_text
+
+    folder: Path = options.run
+    if folder.is_dir():
+        if options.set or options.quick:
+            raise ConfigError(f"{folder} is a run; --set and --quick go with a configuration")
+    else:
+        from triggerforge.config.load import load_config
+
+        config = load_config(folder, options.set, options.quick)
+        if config.trigger is None:
+            raise ConfigError(
+                f"{folder} has no section `trigger`; give one, at least trigger.background and "
+                "trigger.score.output (docs/trigger.md)"
+            )
+        run = Run(config, options.runs)
+        execute(run, "trigger")
+        folder = run.folder.path
+    sys.stdout.write(rates_text(folder, options.target, options.threshold, options.output) + "\n")

@@ -44,6 +44,10 @@ class BudgetError(TriggerForgeError):
     """A stated budget (accuracy, EBOPs, latency, resources) was missed."""
 
 
+class RateError(TriggerForgeError):
+    """A rate or threshold was asked for that the sample or the hardware cannot give."""
+
+
 class RegistryError(TriggerForgeError):
     """A name is registered twice, or is not registered."""
 

@@ -118,6 +118,16 @@ def _benchmark(run: Run, folder: Path) -> None:
     benchmark(config, run.engines, run.splits, network, seed, folder)
 
 
+def _trigger(run: Run, folder: Path) -> None:
+    from triggerforge.trigger.run import rates
+
+    assert run.config.trigger is not None
+    record = read_json(run.path("data") / RECORD_FILE).get("data", {})
+    sample = {"run": run.config.name, "seed": run.config.seed, "source": record.get("source")}
+    formats = run.quantized.output_formats
+    rates(run.config.trigger, run.splits, run.folder.path, formats, sample, folder)
+
+
 def _scores(run: Run, folder: Path) -> None:
     from triggerforge.data.score import score_file
     from triggerforge.export.runtime import ENGINES
@@ -168,7 +178,8 @@ STAGES = (
     Stage(
         "scores", ("export",), _scores, "data", lambda config: config.data.write_scores != "none"
     ),
-    Stage("report", ("benchmark", "scores"), _report),
+    Stage("trigger", ("benchmark",), _trigger, wanted=lambda config: config.trigger is not None),
+    Stage("report", ("benchmark", "scores", "trigger"), _report),
 )
 _BY_NAME = {stage.name: stage for stage in STAGES}
 

@@ -96,6 +96,37 @@ class LatencyRow(Row):
     throughput_hz: float
 
 
+class RateRow(Row):
+    """A working point of one model: the threshold for a target rate, and what passes it."""
+
+    model: str
+    """"float", "quantized" or "firmware" """
+    target_khz: float
+    threshold: float
+    """an event passes where score >= threshold"""
+    threshold_low: float
+    threshold_high: float | None
+    """central 68.3 % interval of the threshold at which the true rate is the target"""
+    threshold_lsb: int | None
+    """the threshold in steps of the score's fixed-point format; None for a float model"""
+    rate_khz: float
+    rate_err_khz: float
+    rate_low_khz: float
+    rate_high_khz: float
+    """central 68.3 % interval"""
+    events: int
+    """background events that pass"""
+    effective_events: float
+    efficiency: dict[str, float]
+    """by signal"""
+    efficiency_err: dict[str, float]
+    efficiency_low: dict[str, float]
+    efficiency_high: dict[str, float]
+    efficiency_minus_float: dict[str, float]
+    """efficiency less that of the float model at the same target, on the same events"""
+    efficiency_minus_float_err: dict[str, float]
+
+
 def write_record(folder: Path, **sections: Any) -> None:
     """Writes a stage's part of the record; pydantic rows are written as objects."""
     write_json(folder / RECORD_FILE, sections)

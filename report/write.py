@@ -29,6 +29,7 @@ def write_report(
     sections = [
         (section, [(block, block.build(material)) for block in section.blocks])
         for section in SECTIONS
+        if section.wanted(result)
     ]
     missing = [
         (block.title, built.reason)

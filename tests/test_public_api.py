@@ -23,6 +23,7 @@ FUNCTIONS = {
     "triggerforge.export.export.export": "config, trained, quantized, folder",
     "triggerforge.firmware.build.build": "config, quantized, folder",
     "triggerforge.benchmark.run.benchmark": "config, source, splits, network, seed, folder",
+    "triggerforge.trigger.run.rates": "config, splits, run, formats, sample, folder",
     "triggerforge.report.write.write_report": "config, result, folders, path",
 }
 RECORDS = {

@@ -11,6 +11,7 @@ from triggerforge.config.firmware import FirmwareConfig
 from triggerforge.config.generate import GenerateConfig
 from triggerforge.config.report import ReportConfig
 from triggerforge.config.train import TrainConfig
+from triggerforge.config.trigger import TriggerConfig
 
 
 class RunConfig(Config):
@@ -34,5 +35,7 @@ class RunConfig(Config):
     """HLS project, RTL, synthesis."""
     benchmark: BenchmarkConfig = BenchmarkConfig()
     """Parity and latency of every engine."""
+    trigger: TriggerConfig | None = None
+    """Rates and working points; left out where the events do not stand for bunch crossings."""
     report: ReportConfig = ReportConfig()
     """The HTML report."""

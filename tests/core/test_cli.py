@@ -11,6 +11,7 @@ import pytest
 from triggerforge import cli, pipeline
 from triggerforge.config import RunConfig
 from triggerforge.config.generate import GenerateConfig
+from triggerforge.config.load import load_config
 from triggerforge.errors import BudgetError, DataError, ParityError
 from triggerforge.pipeline import STAGES, Run, check_gates
 
@@ -75,6 +76,13 @@ def test_the_exit_status_tells_what_happened(
 
 def test_every_stage_has_its_section() -> None:
     assert {stage.section or stage.name for stage in STAGES} <= set(RunConfig.model_fields)
+
+
+def test_rates_are_wanted_only_with_their_section() -> None:
+    config = load_config(Path(DEMO))
+    (stage,) = (s for s in STAGES if s.name == "trigger")
+    assert not stage.wanted(config)
+    assert stage.wanted(load_config(Path(DEMO), ["trigger.background=[q, g]"]))
 
 
 def test_the_number_of_processes_does_not_run_the_generator_again() -> None:
