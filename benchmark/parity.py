@@ -29,15 +29,17 @@ class Pair:
 def compare(pair: Pair, expected: NDArray[Any], got: NDArray[Any]) -> ParityRow:
     """Compares outputs (N, outputs); `examples` of the row shows the first mismatches.
 
-    A NaN is a mismatch. Raises ModelError if the shapes differ.
+    What is not finite, in either, is a mismatch whatever the tolerance, and leaves `max_lsb` None.
+    Raises ModelError if the shapes differ.
     """
     if expected.shape != got.shape:
         raise ModelError(
             f"{pair.candidate} gives outputs of shape {got.shape}, {pair.reference} "
             f"{expected.shape}; both must answer the same events"
         )
-    want, have = (np.asarray(v, np.float64) / pair.lsb for v in (expected, got))
-    distance = np.abs(have - want)
+    with np.errstate(invalid="ignore", over="ignore"):
+        want, have = (np.asarray(v, np.float64) / pair.lsb for v in (expected, got))
+        distance = np.abs(have - want)
     wrong = ~(distance <= pair.tolerance_lsb)
     return ParityRow(
         reference=pair.reference,
@@ -46,7 +48,7 @@ def compare(pair: Pair, expected: NDArray[Any], got: NDArray[Any]) -> ParityRow:
         events=len(expected),
         outputs=int(expected.size),
         mismatches=int(wrong.sum()),
-        max_lsb=float(np.nan_to_num(distance, nan=np.inf, posinf=1e300).max(initial=0.0)),
+        max_lsb=_finite(distance.max(initial=0.0)),
         tolerance_lsb=pair.tolerance_lsb,
         **({"examples": _examples(wrong, want, have)} if wrong.any() else {}),
     )
@@ -58,11 +60,16 @@ def _examples(wrong: Any, want: Any, have: Any) -> list[dict[str, Any]]:
         {
             "event": int(event),
             "output": int(output),
-            "expected_lsb": float(want[event, output]),
-            "got_lsb": float(have[event, output]) if np.isfinite(have[event, output]) else None,
+            "expected_lsb": _finite(want[event, output]),
+            "got_lsb": _finite(have[event, output]),
         }
         for event, output in np.argwhere(wrong)[:_SHOWN]
     ]
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN and no infinity: None stands for both."""
+    return float(value) if np.isfinite(value) else None
 
 
 def report_mismatches(rows: list[ParityRow]) -> None:
@@ -72,10 +79,14 @@ def report_mismatches(rows: list[ParityRow]) -> None:
             continue
         say(
             f"parity: {row.candidate} differs from {row.reference} in {row.mismatches} of "
-            f"{row.outputs} outputs ({row.inputs} inputs), by up to {row.max_lsb:g} LSB"
+            f"{row.outputs} outputs ({row.inputs} inputs), by up to {_in_lsb(row.max_lsb)}"
         )
         for e in (row.model_extra or {}).get("examples", []):
             say(
-                f"  event {e['event']}, output {e['output']}: expected {e['expected_lsb']:g} LSB, "
-                f"got {'no finite number' if e['got_lsb'] is None else format(e['got_lsb'], 'g') + ' LSB'}"
+                f"  event {e['event']}, output {e['output']}: expected "
+                f"{_in_lsb(e['expected_lsb'])}, got {_in_lsb(e['got_lsb'])}"
             )
+
+
+def _in_lsb(value: float | None) -> str:
+    return "no finite number" if value is None else f"{value:g} LSB"

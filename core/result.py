@@ -55,8 +55,8 @@ class ParityRow(Row):
     """numbers compared: events times outputs of an event"""
     mismatches: int
     """numbers that differ, after the tolerance"""
-    max_lsb: float
-    """largest difference in LSB of the output"""
+    max_lsb: float | None
+    """largest difference in LSB of the output; None where one of the numbers is not finite"""
     tolerance_lsb: float = 0.0
     """0 for engines that must be exact"""
 

@@ -1,5 +1,6 @@
 """Mismatches are counted, measured in LSB and shown; corner inputs are the corners."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 from triggerforge.benchmark.corners import corner_inputs
 from triggerforge.benchmark.parity import Pair, compare, report_mismatches
 from triggerforge.data.contract import InputContract
-from triggerforge.errors import ModelError
+from triggerforge.errors import ModelError, ParityError
+from triggerforge.pipeline import check_gates
+from triggerforge.result import collect, write_record
 
 LSB = np.array([0.25, 0.5])
 
@@ -50,15 +53,30 @@ def test_the_tolerance_is_in_lsb_and_includes_its_end() -> None:
     assert (row.mismatches, row.tolerance_lsb) == (1, 0.5)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("side", ["expected", "got", "both"])
 def test_what_is_not_finite_is_a_mismatch_whatever_the_tolerance(
-    bad: float, capsys: pytest.CaptureFixture[str]
+    bad: float, side: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    got = np.array([[bad, 0.0]])
-    row = compare(pair(tolerance=1e9), np.zeros((1, 2)), got)
-    assert row.mismatches == 1
+    good, spoilt = np.zeros((1, 2)), np.array([[0.0, bad]])
+    expected, got = {"expected": (spoilt, good), "got": (good, spoilt), "both": (spoilt, spoilt)}[
+        side
+    ]
+    row = compare(pair(tolerance=1e9), expected, got)
+    assert (row.mismatches, row.max_lsb) == (1, None)
+    write_record(tmp_path, parity=[row])
+    record = collect([tmp_path], seed=1)
+    (read,) = record["parity"]
+    (example,) = read["examples"]
+    assert read["max_lsb"] is None
+    assert (example["expected_lsb"] is None) == (side != "got")
+    assert (example["got_lsb"] is None) == (side != "expected")
+    with pytest.raises(ParityError, match=r"rtl: 1 of 2 outputs \(test inputs\)"):
+        check_gates(record)
     report_mismatches([row])
-    assert "got no finite number" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "by up to no finite number" in said
+    assert f"expected {'0 LSB' if side == 'got' else 'no finite number'}" in said
 
 
 def test_at_most_five_examples_are_kept() -> None:
