@@ -1,5 +1,6 @@
 """Every engine against the HGQ2 model, on test events and on corner inputs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,7 +65,8 @@ def _exact(
     lsb: NDArray[np.float64],
 ) -> None:
     """Adds the rows of an engine that must agree bit for bit."""
-    events = config.engine_events.get(engine.name)
+    limits: Mapping[str, int] = {str(n): most for n, most in config.engine_events.items()}
+    events = limits.get(engine.name)
     given = inputs | {"test": inputs["test"][:events]}
     answers = _answers(engine, given)
     found.test_outputs[engine.name] = answers["test"]

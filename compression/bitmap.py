@@ -44,6 +44,20 @@ def layer_bits(model: keras.Model) -> list[dict[str, Any]]:
     ]
 
 
+def totals(layers: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the records of `layer_bits` add up to: weights, their mean bits, the part that is zero."""
+    weights = sum(layer["weights"] for layer in layers)
+    nonzero = sum(layer["nonzero_weights"] for layer in layers)
+    bits = sum(
+        int(width) * count for layer in layers for width, count in layer["weight_bits"].items()
+    )
+    return {
+        "weights": weights,
+        "bits_mean": bits / max(weights, 1),
+        "sparsity": 1 - nonzero / max(weights, 1),
+    }
+
+
 def _record(layer: Any) -> dict[str, Any]:
     bits = weight_bits(layer)
     active = bits[bits > 0]

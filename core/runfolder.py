@@ -109,7 +109,7 @@ class RunFolder:
 
     def _seal(self, folder: Path, key: str) -> None:
         files = {
-            str(p.relative_to(folder)): p.stat().st_size
+            str(p.relative_to(folder)): _fingerprint(p)
             for p in sorted(folder.rglob("*"))
             if p.is_file() and not p.is_symlink()
         }
@@ -124,12 +124,12 @@ class RunFolder:
         shutil.rmtree(old, ignore_errors=True)
 
     def _sealed_key(self, folder: Path) -> str | None:
-        """The key of a whole stage; None where a file is missing or has another size."""
+        """The key of a whole stage; None where a file is missing or another."""
         try:
             seal = json.loads((folder / _SEAL).read_text())
-            whole = all((folder / f).stat().st_size == s for f, s in seal["files"].items())
+            whole = all(_is_same(folder / f, found) for f, found in seal["files"].items())
             return str(seal["key"]) if whole else None
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     @contextmanager
@@ -142,6 +142,24 @@ class RunFolder:
                     f"another process is running stage {stage!r} of {self.path}; wait for it"
                 ) from error
             yield
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    status = path.stat()
+    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": _sha256(path)}
+
+
+def _is_same(path: Path, sealed: dict[str, Any]) -> bool:
+    """Whether a file is as it was sealed; it is read only where its time of change differs."""
+    status = path.stat()
+    if status.st_size != sealed["size"]:
+        return False
+    return bool(status.st_mtime_ns == sealed["mtime_ns"] or _sha256(path) == sealed["sha256"])
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _take_files(source: Path, target: Path) -> None:

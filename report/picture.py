@@ -153,7 +153,7 @@ def _latency(ax: Axes, material: Material) -> None:
 def _same_bits(ax: Axes, material: Material) -> None:
     """Text: each engine's parity, then the firmware's size and latency."""
     found = engines(material.section("parity"))
-    judged = verdict(material)
+    judged = verdict(material.get("parity") or ())
     reference = str(material.section("parity")[0].get("reference"))
     lines = [(f"parity with {plain(reference)}: {judged.word}", style.INK, True)]
     colors = {"good": "#14713f", "bad": "#b3210f"}

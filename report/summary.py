@@ -55,7 +55,7 @@ def summarize(material: Material) -> Summary:
     """The summary; figures that are missing are dashes."""
     return Summary(
         sentence=_sentence(material),
-        verdict=verdict(material),
+        verdict=verdict(material.get("parity") or ()),
         engines=engines(material.get("parity") or ()),
         tiles=(_accuracy(material), _size(material), _fabric(material), _area(material))
         + _software(material),

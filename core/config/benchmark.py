@@ -1,18 +1,23 @@
 """Configuration of the stage `benchmark`."""
 
+from typing import Literal
+
 from pydantic import Field, PositiveInt
 
 from triggerforge.config.base import Config
+
+Exact = Literal["alir", "onnxruntime-quantized", "hls4ml", "rtl"]
+Engine = Literal[Exact, "hgq2", "torch", "onnxruntime"]
 
 
 class ParityConfig(Config):
     """Whether every engine gives the same numbers."""
 
-    engines: tuple[str, ...] = ("alir", "onnxruntime-quantized", "hls4ml", "rtl")
+    engines: tuple[Exact, ...] = ("alir", "onnxruntime-quantized", "hls4ml", "rtl")
     """Engines that must agree with the HGQ2 model bit for bit."""
     events: int | None = Field(default=None, ge=1)
     """Test events to compare on; left out: all of them."""
-    engine_events: dict[str, PositiveInt] = Field(default={"hls4ml": 5000})
+    engine_events: dict[Exact, PositiveInt] = Field(default={"hls4ml": 5000})
     """Fewer test events for engines that are slow, by name."""
     random_events: int = Field(default=2000, ge=1)
     """Events with every bit of the input port random."""
@@ -23,7 +28,7 @@ class ParityConfig(Config):
 class LatencyConfig(Config):
     """How long one call takes."""
 
-    engines: tuple[str, ...] = ("torch", "onnxruntime", "onnxruntime-quantized", "alir")
+    engines: tuple[Engine, ...] = ("torch", "onnxruntime", "onnxruntime-quantized", "alir")
     """Engines to time, in turn, call by call."""
     batches: tuple[PositiveInt, ...] = (1, 1024)
     """Events a call."""

@@ -98,7 +98,7 @@ def _work(task: ChunkTask, folder: Path) -> None:
     except OSError as error:
         raise DataError(
             f"cannot write chunk {task.name} to {folder}: {error.strerror}; "
-            "make room and run again: finished chunks are kept"
+            "mend that (make room, if the disk is full) and run again: finished chunks are kept"
         ) from error
 
 

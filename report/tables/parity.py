@@ -24,9 +24,8 @@ def is_exact(entry: Mapping[str, Any]) -> bool:
     return finite(entry.get("mismatches")) == 0
 
 
-def verdict(material: Material) -> Verdict:
+def verdict(rows: Sequence[Mapping[str, Any]]) -> Verdict:
     """What the parity rows say together."""
-    rows: Sequence[Mapping[str, Any]] = material.get("parity") or ()
     if not rows:
         return Verdict("not run", "parity was not checked", "muted")
     bad = [str(r.get("candidate")) for r in rows if not is_exact(r)]

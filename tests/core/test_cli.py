@@ -56,6 +56,7 @@ def test_config_prints_what_reads_back(capsys: pytest.CaptureFixture[str], tmp_p
         (ParityError("rtl: 3 of 100 outputs"), 3, "rtl: 3 of 100"),
         (BudgetError("1200 EBOPs"), 3, "1200 EBOPs"),
         (OSError(errno.ENOSPC, "No space left on device"), 1, "the disk is full"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "runs"), 1, "can be written (--runs"),
         (KeyboardInterrupt(), 130, "to go on"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,6 +38,12 @@ def test_another_key_replaces_the_stage(tmp_path: Path) -> None:
     assert run.is_done("train", "other") and not run.is_done("train", "key")
 
 
+def test_a_copied_run_is_whole(tmp_path: Path) -> None:
+    RunFolder(tmp_path / "here", "r").run("train", "key", write_two)
+    shutil.copytree(tmp_path / "here", tmp_path / "there", copy_function=shutil.copyfile)
+    assert RunFolder(tmp_path / "there", "r").is_done("train", "key")
+
+
 def test_a_shared_stage_of_another_run_is_taken(tmp_path: Path) -> None:
     first = RunFolder(tmp_path, "a").run("generate", "key", write_two)
     second = RunFolder(tmp_path, "b")
@@ -58,7 +65,7 @@ def test_a_damaged_or_different_stage_of_another_run_is_not_taken(tmp_path: Path
         assert (made / "mine").exists()
 
 
-@pytest.mark.parametrize("damage", ["remove", "truncate", "seal"])
+@pytest.mark.parametrize("damage", ["remove", "truncate", "overwrite", "seal"])
 def test_a_damaged_stage_is_run_again(tmp_path: Path, damage: str) -> None:
     run = RunFolder(tmp_path, "r")
     folder = run.run("train", "key", write_two)
@@ -66,6 +73,8 @@ def test_a_damaged_stage_is_run_again(tmp_path: Path, damage: str) -> None:
         (folder / "one").unlink()
     elif damage == "truncate":
         (folder / "one").write_text("")
+    elif damage == "overwrite":
+        (folder / "one").write_text("x")
     else:
         (folder / ".stage.json").write_text("{")
     run.run("train", "key", write_two)
