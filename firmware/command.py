@@ -1,6 +1,7 @@
-"""Calls of external tools: the whole log is kept, and an error shows its end."""
+"""Calls of external tools: the whole log is kept, an error shows the errors in it, or its end."""
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -10,6 +11,9 @@ from triggerforge.errors import ToolFailedError
 from triggerforge.tools import Tool
 
 _TAIL_LINES = 30
+_SHOWN_ERRORS = 5
+_ERROR = re.compile(r"\berror\b\S*:", re.IGNORECASE)
+"""how g++, Verilator, yosys and Vitis mark theirs"""
 
 
 class ToolTimeoutError(ToolFailedError):
@@ -28,7 +32,7 @@ def run_tool(
 
     With `output`, its standard output is a result and goes to that file in `folder`.
 
-    Raises ToolFailedError, with the end of the log, if it fails or crashes; ToolTimeoutError if it
+    Raises ToolFailedError, with what the log says of errors, if it fails or crashes; ToolTimeoutError if it
     takes longer than `timeout_s`.
     """
     path = folder / log
@@ -55,9 +59,17 @@ def run_tool(
         finally:
             _end(process)
     if status != 0:
-        raise ToolFailedError(
-            f"{tool.name} ended with status {status}; the end of its log:\n{log_tail(path)}"
-        )
+        raise ToolFailedError(f"{tool.name} ended with status {status}; {_told(path)}")
+
+
+def _told(path: Path) -> str:
+    """The first errors of a log; its end where none is marked as one."""
+    lines = path.read_text(errors="replace").splitlines()
+    errors = [line for line in lines if _ERROR.search(line)]
+    if not errors:
+        return f"the end of its log:\n{log_tail(path)}"
+    more = f", the first {_SHOWN_ERRORS} of {len(errors)}" if len(errors) > _SHOWN_ERRORS else ""
+    return "\n".join([f"errors in its log{more}:", *errors[:_SHOWN_ERRORS]])
 
 
 def log_tail(path: Path) -> str:

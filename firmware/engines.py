@@ -80,7 +80,7 @@ def _part(source: EngineSource, name: str, what: str) -> Path:
         raise ArtifactError(
             f"{folder} is not there; enable it in the section firmware and run that stage again"
         )
-    reason = read_json(folder / FACTS_FILE).get("not_run", {}).get(what)
-    if reason:
+    not_run = read_json(folder / FACTS_FILE).get("not_run", {})
+    if reason := not_run.get(name) or not_run.get(what):
         raise MissingToolError(f"engine {name!r} was not built: {reason}")
     return folder

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from triggerforge.runfolder import write_atomic
 from triggerforge.tools import Tool
 
 _LOG = "hls4ml.log"
+_BRIEF = 200  # characters
+_VITIS = "choose firmware.hls.backend Vitis"
+_ANOTHER = {"Vitis": "choose another firmware.hls.strategy or backend"}
 _COMPILERS = {"oneAPI": "icpx", "Libero": "shls"}
 """backends of which hls4ml compiles the project with the vendor's compiler"""
 
@@ -34,8 +38,14 @@ def write_project(
     """Writes the project with precisions from the model, and the vendor's test bench data.
 
     inputs (N, *shape) and expected (N, outputs) go to tb_data. Every path in it is relative: the
-    folder can be moved. Raises ModelError with hls4ml's own words where it refuses the model.
+    folder can be moved. Raises ModelError with hls4ml's own words where it refuses the model,
+    MissingToolError where it needs the vendor's tools to write.
     """
+    if config.hls.backend == "Libero" and not shutil.which("shls"):
+        raise MissingToolError(
+            "hls4ml writes Libero projects with Microchip's SmartHLS, and shls was not found on PATH; "
+            f"install SmartHLS, or {_VITIS}"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     log = io.StringIO()
     try:
@@ -44,14 +54,31 @@ def write_project(
             _convert(config, quantized, folder).write()
     except Exception as error:
         raise ModelError(
-            f"hls4ml ({config.hls.backend}, {config.hls.strategy}) refuses the model: {error!r}; "
-            "choose another firmware.hls.backend or strategy, or set firmware.hls.enabled: false"
+            f"hls4ml ({config.hls.backend}, {config.hls.strategy}) refuses the model: "
+            f"{_brief(error)}; {_ANOTHER.get(config.hls.backend, _VITIS)}, or set "
+            "firmware.hls.enabled: false"
         ) from error
     finally:
         told = dict.fromkeys(str(warning.message) for warning in warned)
         (folder / _LOG).write_text("\n".join([log.getvalue(), "warnings:", *told, ""]))
     _make_movable(folder)
     _write_bench(inputs, expected, folder / "tb_data")
+
+
+def leave_log(folder: Path) -> None:
+    """Clears what a refused model left half written; what hls4ml said stays."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != _LOG:
+            path.unlink()
+
+
+def _brief(error: Exception) -> str:
+    """Kind and first line of an error that is not ours."""
+    first = str(error).partition("\n")[0]
+    told = first if len(first) <= _BRIEF else first[:_BRIEF] + "…"
+    return f"{type(error).__name__}: {told}"
 
 
 def _convert(config: FirmwareConfig, quantized: QuantizedModel, folder: Path) -> Any:

@@ -37,6 +37,21 @@ def test_failure_shows_status_and_end_of_log(tmp_path: Path) -> None:
     assert "line 50\n" not in str(caught.value)
 
 
+def test_errors_are_shown_without_the_noise_around_them(tmp_path: Path) -> None:
+    script = (
+        "echo a.cpp:1:1: error: expected a name; for i in $(seq 50); do echo warning: $i; done; "
+        "for i in $(seq 9); do echo %Error-SYNTAX: b.v:$i: unexpected; done; exit 1"
+    )
+    with pytest.raises(ToolFailedError) as caught:
+        run_tool(SHELL, [script], tmp_path, "log")
+    told = str(caught.value).splitlines()
+    assert told[0] == "shell ended with status 1; errors in its log, the first 5 of 10:"
+    assert told[1] == "a.cpp:1:1: error: expected a name"
+    assert told[5] == "%Error-SYNTAX: b.v:4: unexpected"
+    assert len(told) == 6
+    assert "warning: 50" in (tmp_path / "log").read_text()
+
+
 def test_crash_is_a_failure(tmp_path: Path) -> None:
     with pytest.raises(ToolFailedError, match="status -11"):
         run_tool(SHELL, ["kill -SEGV $$"], tmp_path, "log")
