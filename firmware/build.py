@@ -9,13 +9,13 @@ from typing import Any
 
 from triggerforge.compression.quantized_model import QuantizedModel, corner_inputs
 from triggerforge.config.firmware import FirmwareConfig
-from triggerforge.errors import ParityError
-from triggerforge.firmware.agreement import failure
+from triggerforge.firmware.agreement import failure, mismatch_rows
 from triggerforge.firmware.hls_part import build_hls
 from triggerforge.firmware.pipelining import pipeline
 from triggerforge.firmware.resources import count_resources
 from triggerforge.firmware.rtl_part import build_rtl
 from triggerforge.firmware.steps import part
+from triggerforge.progress import say
 from triggerforge.result import write_record
 
 _SEED = 1  # the test benches of a model are the same in every run
@@ -25,9 +25,10 @@ _CORNERS = 6
 def build(config: FirmwareConfig, quantized: QuantizedModel, folder: Path) -> None:
     """Writes folder/hls4ml, folder/rtl and folder/synthesis; see docs/firmware.md.
 
-    Raises ModelError where hls4ml or the RTL cannot hold the model, ToolFailedError with the end of
-    the log where a tool fails, ParityError (after the record is written) where a simulation differs
-    from the model.
+    A simulation that differs from the model is said and recorded, with a row in `parity`; the run
+    fails on it once everything is written (`triggerforge.pipeline.check_gates`).
+    Raises ModelError where hls4ml or the RTL cannot hold the model, ToolFailedError with what its log
+    says where a tool fails.
     """
     inputs = corner_inputs(quantized.contract, config.vectors - _CORNERS, _SEED)
     expected = quantized.predict(inputs)
@@ -47,15 +48,18 @@ def build(config: FirmwareConfig, quantized: QuantizedModel, folder: Path) -> No
             "synthesis",
             lambda f: count_resources(config, design, latency, folder / "rtl", f),
         )
+    for name in parts:
+        if told := failure(name, parts):
+            say(f"[red]firmware:[/red] {told}")
     write_record(folder, **_record(parts))
-    if failures := [text for name in ("hls4ml", "rtl") if (text := failure(name, parts))]:
-        raise ParityError("; ".join(failures))
 
 
 def _record(parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The stage's sections of the record; what was left out stands together under "not_run"."""
     firmware: dict[str, Any] = {"not_run": {}}
-    sections = {"firmware": firmware}
+    sections: dict[str, Any] = {"firmware": firmware}
+    if rows := mismatch_rows(parts):
+        sections["parity"] = rows
     for name, facts in parts.items():
         firmware["not_run"] |= facts["not_run"]
         if "resources" in facts:

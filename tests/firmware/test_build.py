@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 
 from triggerforge.compression.quantized_model import QuantizedModel
-from triggerforge.config.firmware import FirmwareConfig, SynthesisConfig
+from triggerforge.config.firmware import (
+    FirmwareConfig,
+    HlsConfig,
+    RtlConfig,
+    SynthesisConfig,
+)
 from triggerforge.errors import (
     ArtifactError,
     MissingToolError,
@@ -23,10 +28,13 @@ from triggerforge.firmware import build as stage
 from triggerforge.firmware import engines as _engines  # noqa: F401 (registers)
 from triggerforge.firmware import hls_part, rtl_part
 from triggerforge.firmware.build import build
+from triggerforge.firmware.hls import write_project
 from triggerforge.firmware.pipelining import pipeline
 from triggerforge.firmware.resources import count_resources
 from triggerforge.firmware.rtl import write_rtl
 from triggerforge.firmware.steps import part
+from triggerforge.pipeline import check_gates
+from triggerforge.result import collect
 from triggerforge.tools import find_tool
 
 
@@ -291,12 +299,13 @@ def test_part_is_whole_or_absent(tmp_path: Path) -> None:
     assert (tmp_path / "some" / "file").read_text() == "whole"
 
 
-def test_mismatch_is_told_in_lsb_after_the_record(
+def test_mismatch_is_said_and_recorded_and_fails_the_run_at_its_end(
     quantized: QuantizedModel,
     config: FirmwareConfig,
     no_tools: None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def differs(config: Any, quantized: Any, inputs: Any, expected: Any, folder: Path) -> Any:
         got = expected.copy()
@@ -305,11 +314,109 @@ def test_mismatch_is_told_in_lsb_after_the_record(
         return {"check": check, "not_run": {}}
 
     monkeypatch.setattr(stage, "build_hls", differs)
-    with pytest.raises(ParityError, match="hls4ml: 1 of 80 outputs differ") as caught:
-        build(config, quantized, tmp_path)
-    sample = _record(tmp_path)["firmware"]["hls4ml"]["check"]["samples"][0]
+    build(config, quantized, tmp_path)
+    record = _record(tmp_path)
+    assert record["resources"]["lut"] > 0  # what comes after the mismatch is there
+    sample = record["firmware"]["hls4ml"]["check"]["samples"][0]
     assert (sample["event"], sample["output"]) == (7, 1)
     assert sample["got_lsb"] - sample["expected_lsb"] == 3
-    assert f"expected {sample['expected_lsb']:g} LSB, got {sample['got_lsb']:g} LSB" in str(
-        caught.value
-    )
+    said = capsys.readouterr().err
+    assert "hls4ml: 1 of 80 outputs differ" in said
+    assert f"expected {sample['expected_lsb']:g} LSB, got {sample['got_lsb']:g} LSB" in said
+    (row,) = collect([tmp_path], seed=1)["parity"]
+    assert (row["reference"], row["candidate"], row["inputs"]) == ("alir", "hls4ml", "test bench")
+    assert (row["events"], row["outputs"], row["mismatches"]) == (40, 80, 1)
+    assert (row["max_lsb"], row["tolerance_lsb"], row["examples"]) == (3, 0, [sample])
+    with pytest.raises(ParityError, match=r"hls4ml: 1 of 80 outputs \(test bench inputs\)"):
+        check_gates(record)
+
+
+def test_parts_that_agree_pass_the_gates_and_have_no_row(built: Path) -> None:
+    record = _record(built)
+    assert "parity" not in record
+    check_gates(record)
+
+
+def _with_backend(config: FirmwareConfig, backend: str) -> FirmwareConfig:
+    return config.model_copy(update={"hls": HlsConfig.model_validate({"backend": backend})})
+
+
+def _refuse(*arguments: Any, output_dir: str, **options: Any) -> None:
+    (Path(output_dir) / "firmware").mkdir()
+    (Path(output_dir) / "half.cpp").write_text("half written")
+    raise AssertionError("Backend not tested\nand more lines")
+
+
+@pytest.mark.parametrize("backend", ["Catapult", "Quartus", "oneAPI"])
+def test_backend_that_refuses_the_model_is_told_and_the_rest_is_built(
+    quantized: QuantizedModel,
+    config: FirmwareConfig,
+    no_tools: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    backend: str,
+) -> None:
+    monkeypatch.setattr("hls4ml.converters.convert_from_keras_model", _refuse)
+    build(_with_backend(config, backend), quantized, tmp_path)
+    record = _record(tmp_path)
+    reason = record["firmware"]["not_run"]["hls4ml"]
+    assert f"hls4ml ({backend}, latency) refuses the model: AssertionError: Backend" in reason
+    assert "choose firmware.hls.backend Vitis" in reason
+    assert "\n" not in reason
+    assert {p.name for p in (tmp_path / "hls4ml").iterdir()} == {"facts.json", "hls4ml.log"}
+    assert (tmp_path / "rtl" / "src" / "tagger.v").is_file()
+    assert record["resources"]["lut"] > 0
+    with pytest.raises(MissingToolError, match="engine 'hls4ml' was not built: .*Backend not"):
+        ENGINES["hls4ml"](EngineSource(quantized=quantized, firmware_folder=tmp_path))
+
+
+def test_libero_without_its_vendors_tools_says_which(
+    quantized: QuantizedModel, config: FirmwareConfig, no_tools: None, tmp_path: Path
+) -> None:
+    build(_with_backend(config, "Libero"), quantized, tmp_path)
+    reason = _record(tmp_path)["firmware"]["not_run"]["hls4ml"]
+    assert "shls was not found on PATH; install SmartHLS, or choose" in reason
+    assert (tmp_path / "rtl" / "src" / "tagger.v").is_file()
+
+
+@pytest.mark.parametrize("backend", ["Vitis", "Vivado"])
+def test_backend_that_has_to_work_stops_the_stage(
+    quantized: QuantizedModel,
+    config: FirmwareConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    backend: str,
+) -> None:
+    monkeypatch.setattr("hls4ml.converters.convert_from_keras_model", _refuse)
+    with pytest.raises(ModelError, match="refuses the model: AssertionError: Backend not tested;"):
+        build(_with_backend(config, backend), quantized, tmp_path)
+    assert not (tmp_path / "hls4ml").exists()
+
+
+@pytest.mark.parametrize(("backend", "fatal"), [("Quartus", False), ("Vitis", True)])
+def test_project_that_gcc_does_not_compile(
+    quantized: QuantizedModel,
+    config: FirmwareConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    backend: str,
+    fatal: bool,
+) -> None:
+    def spoilt(*arguments: Any) -> None:
+        write_project(*arguments)
+        (arguments[-1] / "firmware" / "tagger.cpp").write_text("this is no C++")
+
+    monkeypatch.setattr(hls_part, "write_project", spoilt)
+    chosen = _with_backend(config, backend).model_copy(update={"rtl": RtlConfig(enabled=False)})
+    if fatal:
+        with pytest.raises(ToolFailedError, match="errors in its log:\nfirmware/tagger.cpp:1:1"):
+            build(chosen, quantized, tmp_path)
+        return
+    build(chosen, quantized, tmp_path)
+    reasons = _record(tmp_path)["firmware"]["not_run"]
+    assert "g++ does not compile what hls4ml writes" in reasons["hls4ml C simulation"]
+    assert "choose firmware.hls.backend Vitis" in reasons["hls4ml C simulation"]
+    assert (tmp_path / "hls4ml" / "firmware" / "tagger.cpp").is_file()
+    assert "tagger.cpp:1:1: error" in (tmp_path / "hls4ml" / "g++.log").read_text()
+    with pytest.raises(MissingToolError, match="engine 'hls4ml' was not built: g\\+\\+ does not"):
+        ENGINES["hls4ml"](EngineSource(quantized=quantized, firmware_folder=tmp_path))
