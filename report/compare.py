@@ -25,6 +25,7 @@ _COLUMNS = (
     "latency",
     "LUT",
     "FF",
+    "resources by",
     "exact outputs",
     "mismatches",
 )
@@ -54,6 +55,7 @@ def _line(name: str, result: Mapping[str, Any]) -> tuple[str, ...]:
         DASH if finite(ns) is None else f"{number(ns)} ns ({count(cycles)} cycles)",
         count(resources.get("lut")),
         count(resources.get("ff")),
+        str(resources.get("method", DASH)),
         *_exactness(result.get("parity", [])),
     )
 
