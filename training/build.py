@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from triggerforge.training.user_model import fill_in, load_user_class, source_di
 SOURCE_FILE = "model_source.py"
 
 Architecture = dict[str, Any]
-"""What builds the module again: {name, kwargs}, or {class, sha256, kwargs} with SOURCE_FILE."""
+"""What builds the module again: {name, kwargs}, or {class, file, sha256, kwargs} with SOURCE_FILE."""
 
 
 def architecture_of(config: ModelConfig, folder: Path) -> Architecture:
@@ -32,7 +33,22 @@ def architecture_of(config: ModelConfig, folder: Path) -> Architecture:
     source_digest(config.file)
     write_atomic(folder / SOURCE_FILE, config.file.read_bytes())
     digest = source_digest(folder / SOURCE_FILE)
-    return {"class": config.class_name, "sha256": digest, "kwargs": dict(config.kwargs)}
+    return {
+        "class": config.class_name,
+        "file": str(config.file),
+        "sha256": digest,
+        "kwargs": dict(config.kwargs),
+    }
+
+
+def untrained_module(config: ModelConfig, contract: InputContract, n_classes: int) -> nn.Module:
+    """The module of `config` with random weights, from the user's own file where it names one.
+
+    Nothing is written. Raises what `build_module` raises.
+    """
+    with TemporaryDirectory() as folder:
+        architecture = architecture_of(config, Path(folder))
+        return build_module(architecture, contract, n_classes, Path(folder))
 
 
 def build_module(
@@ -50,12 +66,17 @@ def build_module(
         arguments = dict(kwargs) | {"contract": contract, "n_classes": n_classes}
     else:
         name = architecture["class"]
-        builder = load_user_class(folder / SOURCE_FILE, name)
+        builder = load_user_class(folder / SOURCE_FILE, name, _origin(architecture))
         arguments = fill_in(builder, kwargs, contract, n_classes)
     _check_arguments(name, builder, kwargs, arguments)
     module = _construct(name, builder, arguments)
     check_fit(module, name, contract, n_classes)
     return module
+
+
+def _origin(architecture: Mapping[str, Any]) -> Path | None:
+    """The user's own file; None in records of before it was kept there."""
+    return Path(architecture["file"]) if architecture.get("file") else None
 
 
 def check_fit(module: nn.Module, name: str, contract: InputContract, n_classes: int) -> None:

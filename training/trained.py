@@ -32,7 +32,7 @@ class TrainedModel:
     contract: InputContract
     classes: tuple[str, ...]
     architecture: Architecture
-    """{name, kwargs} of one of triggerforge's own, or {class, sha256, kwargs} of a user's"""
+    """{name, kwargs} of one of triggerforge's own, or {class, file, sha256, kwargs} of a user's"""
     history: list[dict[str, Any]]
     """one entry an epoch: losses, validation accuracy, learning rate"""
 

@@ -27,18 +27,23 @@ def source_digest(file: Path) -> str:
         raise ModelError(f"the model's file {file}: {error}; give a Python file's path") from error
 
 
-def load_user_class(file: Path, class_name: str) -> type[nn.Module]:
+def load_user_class(file: Path, class_name: str, origin: Path | None = None) -> type[nn.Module]:
     """The class `class_name` of `file`, which is run as a module of its own.
+
+    `origin` is the user's own file where `file` is a copy of it: errors name that one.
 
     Raises ModelError if the file does not run, has no such class, or the class is no nn.Module.
     """
-    module = _import(file)
+    module = _import(file, origin or file)
     found = getattr(module, class_name, None)
     if found is None:
         classes = [n for n, c in vars(module).items() if _is_module_class(c)]
-        raise ModelError(f"{file} has no class {class_name!r}; {did_you_mean(class_name, classes)}")
+        hint = did_you_mean(class_name, classes)
+        raise ModelError(f"{origin or file} has no class {class_name!r}; {hint}")
     if not _is_module_class(found):
-        raise ModelError(f"{class_name!r} in {file} is no class of torch.nn.Module; make it one")
+        raise ModelError(
+            f"{class_name!r} in {origin or file} is no class of torch.nn.Module; make it one"
+        )
     return found  # type: ignore[no-any-return]
 
 
@@ -55,19 +60,20 @@ def _is_module_class(entry: Any) -> bool:
     return isinstance(entry, type) and issubclass(entry, nn.Module)
 
 
-def _import(file: Path) -> ModuleType:
+def _import(file: Path, origin: Path) -> ModuleType:
     name = f"triggerforge_user_model_{source_digest(file)[:16]}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise ModelError(f"{file} is no Python file; its name must end in .py")
+        raise ModelError(f"{origin} is no Python file; its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses in the file look themselves up there
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
+        told = str(error).replace(str(file), str(origin)).replace(file.name, origin.name)
         raise ModelError(
-            f"{file} does not run as a module of its own: {type(error).__name__}: {error}; it must "
+            f"{origin} does not run as a module of its own: {type(error).__name__}: {told}; it must "
             "be one self-contained file that imports installed packages only"
         ) from error
     return module

@@ -111,8 +111,8 @@ def test_its_file_is_part_of_the_key() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("net", r"no class 'net'; did you mean 'Net'\? known: .*Plain"),
-        ("NoModule", "is no class of torch.nn.Module"),
+        ("net", r"mine\.py has no class 'net'; did you mean 'Net'\? known: .*Plain"),
+        ("NoModule", r"'NoModule' in .*mine\.py is no class of torch.nn.Module"),
         ("Narrow", r"'Narrow' with an input of shape \(2, 6\) .*f0, f1.* fails: mat1 and mat2"),
         ("FourClasses", r"output of shape \(2, 4\), but there are 3 classes"),
         ("Pair", "gives tuple; it must give one tensor"),
@@ -147,8 +147,9 @@ def test_arguments_that_do_not_fit_are_refused(run: Callable[..., Any]) -> None:
 def test_a_file_that_does_not_run_is_named(
     run: Callable[..., Any], source: str, message: str
 ) -> None:
-    with pytest.raises(ModelError, match=rf"does not run .*{message}"):
+    with pytest.raises(ModelError, match=rf"mine\.py does not run .*{message}") as caught:
         run("Net", source)
+    assert "model_source.py" not in str(caught.value)
 
 
 def test_a_file_that_is_not_there_is_named(
