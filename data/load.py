@@ -26,11 +26,20 @@ __all__ = ["load", "load_splits"]
 _SPOOL_FILE = ".events.partial.h5"
 
 
-def load(config: DataConfig, generated: Path | None, seed: int, folder: Path) -> Splits:
+def load(
+    config: DataConfig,
+    generated: Path | None,
+    seed: int,
+    folder: Path,
+    contract: InputContract | None = None,
+) -> Splits:
     """Reads `config.source`, or the `generated` file, into folder/splits.h5, and writes the record.
 
+    The inputs are scaled by `contract`, that of a finished model; left out: one that is derived from
+    the training events.
+
     Raises DataError if there is no source, a file cannot be used, values are NaN or infinite, no
-    event is left after the selection, or a class is missing.
+    event is left after the selection, a class is missing, or the inputs are not the contract's.
     """
     if not config.source and generated is None:
         raise DataError("no events: set data.source, or give a section `generate`")
@@ -42,7 +51,7 @@ def load(config: DataConfig, generated: Path | None, seed: int, folder: Path) ->
         _check_left(count, classes, files)
         together = spool.take("together", np.arange(spool.events))
         indices = split_indices(together, config.split, seed, config.max_events)
-        splits = _splits(config, sources[0].builder, classes, spool, indices)
+        splits = _splits(config, sources[0].builder, classes, spool, indices, contract)
     _check_classes(splits)
     save_splits(splits, folder)
     write_record(folder, data=_record(files, sources[0], count, splits))
@@ -131,8 +140,10 @@ def _splits(
     classes: tuple[str, ...],
     spool: Spool,
     indices: tuple[NDArray[np.int64], ...],
+    contract: InputContract | None,
 ) -> Splits:
-    contract: InputContract | None = None
+    if contract is not None:
+        require_inputs(builder, contract)
     parts = []
     for index in indices:
         raw = spool.take("raw", index)
@@ -150,6 +161,15 @@ def _splits(
             )
         )
     return Splits(*parts)
+
+
+def require_inputs(builder: InputBuilder, contract: InputContract) -> None:
+    """Raises DataError unless `data.inputs` are those that `contract` names."""
+    if builder.names != contract.names or builder.shape != contract.shape:
+        raise DataError(
+            f"data.inputs give {list(builder.names)} in shape {builder.shape}, the network was made "
+            f"for {list(contract.names)} in shape {contract.shape}; use the configuration of its run"
+        )
 
 
 def normalized(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from triggerforge.config.data import DataConfig
 from triggerforge.data.contract import InputContract
 from triggerforge.data.features import Inputs
-from triggerforge.data.load import normalized
+from triggerforge.data.load import normalized, require_inputs
 from triggerforge.data.readers.base import Chunk, Reader, Request, reading
 from triggerforge.data.readers.root import LAYOUT, RootReader, find_tree, tree_pieces
 from triggerforge.data.source import EventSource
@@ -58,20 +58,22 @@ def score_file(
     contract: InputContract,
     source: Path,
     out: Path,
+    classes: tuple[str, ...] | None = None,
 ) -> Scored:
     """Writes `source` again to `out` (.root or .parquet) with the columns tf_score_<class>.
 
     `predict` gets x (N, *contract.shape), float32 on the contract's grid, and gives (N, classes);
     its numbers are written as they are (logits stay logits). All entries are there, in their order;
     no selection applies. Events in a collection (mapping.objects: Jet) get a list for each entry,
-    Jet_tf_score_<class>. Memory is bounded by `config.chunk` entries.
+    Jet_tf_score_<class>. `classes` names the outputs, and the file then needs no label; left out: those
+    of file and configuration. Memory is bounded by `config.chunk` entries.
     Raises DataError if the file's inputs are not the contract's, or `out` would replace `source`.
     """
     if out.resolve() == source.resolve():
         raise DataError(f"{out} is the input itself; write the scores to another file")
     events = EventSource(source, config)
-    classes = events.classes
-    _check_inputs(events, contract)
+    classes = classes or events.classes
+    require_inputs(events.builder, contract)
     done = Scored(str(out))
     with (
         open_sink(out, _tree_name(events.reader)) as sink,
@@ -95,15 +97,6 @@ def score_file(
             raise DataError(f"{source} has {len(columns)} more columns than events")
     _report(done)
     return done
-
-
-def _check_inputs(events: EventSource, contract: InputContract) -> None:
-    builder = events.builder
-    if builder.names != contract.names or builder.shape != contract.shape:
-        raise DataError(
-            f"data.inputs give {list(builder.names)} in shape {builder.shape}, the network was made "
-            f"for {list(contract.names)} in shape {contract.shape}; use the configuration of its run"
-        )
 
 
 def _tree_name(reader: Reader) -> str:

@@ -11,10 +11,11 @@ import pytest
 import uproot
 
 from triggerforge.config.data import DataConfig
-from triggerforge.data.contract import InputContract
+from triggerforge.data.contract import InputContract, InputFeature
 from triggerforge.data.load import load
 from triggerforge.data.score import Scored, score_file
 from triggerforge.errors import DataError
+from triggerforge.fixedpoint import FixedFormat
 
 Write = Callable[..., Path]
 NANO = "skhep_root/nanoAOD_2015_CMS_Open_Data_ttbar.root"
@@ -203,6 +204,23 @@ def test_unlabelled_data_is_scored(tmp_path: Path, jets: Any, written: Write) ->
         types = {n: v.type.content for n, v in plain.items()}
         file.mktree("jets", types).extend(plain)
     assert score(config, contract, bare, tmp_path / "out.root").events == 60
+
+
+def test_a_file_without_labels_takes_the_classes_of_its_run(tmp_path: Path) -> None:
+    """A plain tree has no label of its own; the network's classes name the scores."""
+    bare = tmp_path / "plain.root"
+    with uproot.recreate(bare) as file:
+        file.mktree("t", {"a": "f8", "b": "f8"}).extend({"a": np.arange(5.0), "b": np.ones(5)})
+    config = DataConfig.model_validate({"format": "root", "inputs": {"names": ["a", "b"]}})
+    fmt = FixedFormat.parse("ap_fixed<8,4,RND,SAT>")
+    contract = InputContract(tuple(InputFeature(n, "", 0.0, 0, fmt) for n in "ab"), (2,))
+    with pytest.raises(DataError, match=r"set data\.label"):
+        score_file(network, config, contract, bare, tmp_path / "out.root")
+    done = score_file(network, config, contract, bare, tmp_path / "out.root", ("s", "bkg"))
+    assert done.events == 5
+    with uproot.open(tmp_path / "out.root") as file:
+        scores = file["t/tf_score_bkg"].array(library="np")
+    np.testing.assert_array_equal(scores, np.arange(5.0))
 
 
 def test_bad_requests(tmp_path: Path, jets: Any, written: Write) -> None:
