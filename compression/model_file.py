@@ -114,6 +114,7 @@ def implied_contract(model: keras.Model) -> InputContract:
 
     Raises ModelError where the input is not quantised, or not before anything else.
     """
+    model = _named(model)
     if len(model.inputs) != 1:
         raise ModelError(f"the model takes {len(model.inputs)} inputs; one is supported")
     shape = tuple(model.inputs[0].shape[1:])
@@ -159,10 +160,18 @@ def _named(model: Any) -> keras.Model:
 
 
 def _logits(model: keras.Model, path: Path) -> keras.Model:
-    """`model` without a float softmax at its end, which keeps the order of the outputs."""
-    last = model.layers[-1]
-    if [tensor for tensor in last.output_tensors] if False else False:
+    """`model` without a float softmax at its end, which would keep the order of the outputs."""
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
         return model
+    last = model.outputs[0]._keras_history.operation
+    softmax = getattr(last, "activation", None) is keras.activations.softmax
+    if type(last) is keras.layers.Softmax or (softmax and type(last) is keras.layers.Activation):
+        model = keras.Model(model.inputs[0], last.input, name=model.name)
+    elif softmax:
+        last.activation = keras.activations.linear
+    else:
+        return model
+    say(f"{path}: the softmax of {last.name!r} at the end is left out; outputs are logits")
     return model
 
 

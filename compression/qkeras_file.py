@@ -82,6 +82,7 @@ def _read_layers(path: Path) -> list[_Layer]:
             text = file.attrs["model_config"]
             if len(text) > _MAX_CONFIG:
                 raise ModelError(f"{path}: a configuration of {len(text)} bytes is too large")
+            _require_keras_2(file, path)
             config = json.loads(text)["config"]
             records = config["layers"] if isinstance(config, dict) else config
             return [_layer(record, file["model_weights"], path) for record in _chain(records, path)]
@@ -89,6 +90,15 @@ def _read_layers(path: Path) -> list[_Layer]:
         raise ModelError(
             f"{path} is no QKeras model as Keras 2 saves it with model.save('….h5'): {error}"
         ) from error
+
+
+def _require_keras_2(file: h5py.File, path: Path) -> None:
+    found = str(file.attrs.get("keras_version", "2"))
+    if not found.startswith("2"):
+        raise ModelError(
+            f"{path} was saved by Keras {found}, a QKeras file by Keras 2; save an HGQ2 model with "
+            "model.save('….keras')"
+        )
 
 
 def _chain(records: list[Record], path: Path) -> list[Record]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from triggerforge import __version__
 from triggerforge.config import RunConfig
-from triggerforge.errors import BudgetError, ParityError
+from triggerforge.errors import BudgetError, ConfigError, ParityError
 from triggerforge.progress import say
 from triggerforge.result import RECORD_FILE, collect, write_record
 from triggerforge.runfolder import (
@@ -22,6 +22,7 @@ from triggerforge.runfolder import (
 
 if TYPE_CHECKING:
     from triggerforge.compression.quantized_model import QuantizedModel
+    from triggerforge.data.contract import InputContract
     from triggerforge.data.dataset import Splits
     from triggerforge.export.runtime import EngineSource
     from triggerforge.training.trained import TrainedModel
@@ -60,12 +61,25 @@ class Run:
         return QuantizedModel.load(self.path("compress") / MODEL_FILE)
 
     @property
+    def float_model(self) -> "TrainedModel | None":
+        """`trained`; None where the quantised model is the user's own file."""
+        return None if self.config.compress.model else self.trained
+
+    @cached_property
+    def given_contract(self) -> "InputContract | None":
+        """The input contract that the user's model file brings along, if it does."""
+        from triggerforge.compression.quantized_model import QuantizedModel
+
+        files = _contract_file(self.config)
+        return QuantizedModel.load(files[0]).contract if files else None
+
+    @property
     def engines(self) -> "EngineSource":
         """What the engines are made from."""
         from triggerforge.export.runtime import EngineSource
 
         return EngineSource(
-            trained=self.trained,
+            trained=self.float_model,
             quantized=self.quantized,
             export_folder=self.path("export"),
             firmware_folder=self.path("firmware"),
@@ -83,7 +97,8 @@ def _data(run: Run, folder: Path) -> None:
     from triggerforge.data.load import load
 
     events = run.path("generate") / "events.root" if run.config.generate else None
-    load(run.config.data, events, run.config.seed, folder)
+    contract = run.given_contract if _contract_file(run.config) else None
+    load(run.config.data, events, run.config.seed, folder, contract)
 
 
 def _train(run: Run, folder: Path) -> None:
@@ -93,6 +108,11 @@ def _train(run: Run, folder: Path) -> None:
 
 
 def _compress(run: Run, folder: Path) -> None:
+    if run.config.compress.model:
+        from triggerforge.compression.imported import import_model
+
+        import_model(run.config.compress, run.splits, folder)
+        return
     from triggerforge.compression.compress import compress
 
     compress(run.config.compress, run.trained, run.splits, run.config.seed, folder)
@@ -101,7 +121,7 @@ def _compress(run: Run, folder: Path) -> None:
 def _export(run: Run, folder: Path) -> None:
     from triggerforge.export.export import export
 
-    export(run.config.export, run.trained, run.quantized, folder)
+    export(run.config.export, run.float_model, run.quantized, folder)
 
 
 def _firmware(run: Run, folder: Path) -> None:
@@ -113,7 +133,8 @@ def _firmware(run: Run, folder: Path) -> None:
 def _benchmark(run: Run, folder: Path) -> None:
     from triggerforge.benchmark.run import benchmark
 
-    network = run.config.train.model.name or run.config.name
+    file = run.config.compress.model
+    network = file.stem if file else run.config.train.model.name or run.config.name
     config, seed = run.config.benchmark, run.config.seed
     benchmark(config, run.engines, run.splits, network, seed, folder)
 
@@ -137,7 +158,8 @@ def _scores(run: Run, folder: Path) -> None:
     scored = []
     for number, source in enumerate(config.input_files()):
         output = folder / f"{number:03d}_{source.stem}.{config.write_scores}"
-        scored.append(score_file(runtime.predict, config, run.splits.contract, source, output))
+        contract, classes = run.splits.contract, run.splits.classes
+        scored.append(score_file(runtime.predict, config, contract, source, output, classes))
     write_record(folder, scores=[file.to_dict() for file in scored])
 
 
@@ -151,6 +173,12 @@ def _report(run: Run, folder: Path) -> None:
     write_report(run.config.report, result, paths, folder / "report.html")
 
 
+def _contract_file(config: RunConfig) -> list[Path]:
+    """The user's model file where it says what its inputs are, by name, scale and format."""
+    model = config.compress.model
+    return [model] if model and model.suffix == ".tfq" else []
+
+
 @dataclass(frozen=True)
 class Stage:
     """One step; a stage that is not wanted by a configuration is passed over."""
@@ -161,6 +189,8 @@ class Stage:
     section: str = ""
     """section of the configuration; left out: the one of its name"""
     wanted: Callable[[RunConfig], bool] = lambda config: True
+    files: Callable[[RunConfig], list[Path]] = lambda config: []
+    """the user's files that it reads beside those of its section"""
     shared: bool = False
     """whether a run may take what another run of the same root has made with the same key"""
 
@@ -169,8 +199,8 @@ STAGES = (
     Stage(
         "generate", (), _generate, wanted=lambda config: config.generate is not None, shared=True
     ),
-    Stage("data", ("generate",), _data),
-    Stage("train", ("data",), _train),
+    Stage("data", ("generate",), _data, files=_contract_file),
+    Stage("train", ("data",), _train, wanted=lambda config: config.compress.model is None),
     Stage("compress", ("train",), _compress),
     Stage("export", ("compress",), _export),
     Stage("firmware", ("compress",), _firmware),
@@ -181,6 +211,8 @@ STAGES = (
     Stage("trigger", ("benchmark",), _trigger, wanted=lambda config: config.trigger is not None),
     Stage("report", ("benchmark", "scores", "trigger"), _report),
 )
+_FIRMWARE_ENGINES = ("hls4ml", "rtl")
+"""engines that are made from what the stage `firmware` leaves"""
 _BY_NAME = {stage.name: stage for stage in STAGES}
 
 
@@ -189,29 +221,70 @@ def execute(run: Run, target: str) -> None:
 
     Raises ParityError or BudgetError, after everything is written, if a gate is not passed.
     """
-    keys: dict[str, str] = {}
-    for stage in _needed(target):
-        if not stage.wanted(run.config):
-            continue
-        key = keys[stage.name] = _key(run, stage, keys)
-        state = "is there already" if run.folder.is_done(stage.name, key) else "…"
-        say(f"[bold]{stage.name}[/bold] {state}")
-        run.folder.run(stage.name, key, partial(stage.work, run), shared=stage.shared)
-    result = _publish(run, keys)
+    result = _publish(run, _make(run, target))
     check_gates(result)
 
 
-def score(run: Run, source: Path, output: Path, engine: str) -> None:
-    """Appends the scores of `engine` to a copy of `source`; the run must have been made before.
+def _make(run: Run, target: str) -> list[str]:
+    """Runs what is not there yet; gives back the names of all stages that are there then."""
+    needed = _needed(target)
+    _require_model_file(run.config, target, needed)
+    keys: dict[str, str] = {}
+    done = []
+    for stage in needed:
+        if not stage.wanted(run.config):
+            # its place is taken by what it stands on
+            keys[stage.name] = "".join(keys.get(name, "") for name in stage.upstream)
+            continue
+        key = keys[stage.name] = _key(run, stage, keys)
+        there = run.folder.is_done(stage.name, key)
+        say(f"[bold]{stage.name}[/bold] {'is there already' if there else '…'}")
+        if stage.name == "train" and not there and _BY_NAME["compress"] in needed:
+            _require_fixed_point_form(run)
+        run.folder.run(stage.name, key, partial(stage.work, run), shared=stage.shared)
+        done.append(stage.name)
+    return done
 
-    Raises RegistryError for an unknown engine, DataError for a file that does not fit.
+
+def _require_fixed_point_form(run: Run) -> None:
+    """Reads the untrained network as `compress` will: better refused now than after the training."""
+    from triggerforge.compression.torch_reader import read_torch
+    from triggerforge.training.build import untrained_module
+
+    splits = run.splits
+    module = untrained_module(run.config.train.model, splits.contract, len(splits.classes))
+    read_torch(module, splits.contract)
+
+
+def _require_model_file(config: RunConfig, target: str, needed: list[Stage]) -> None:
+    """Looks at the user's model file before any stage takes its time."""
+    model = config.compress.model
+    if model is None:
+        return
+    if target == "train":
+        raise ConfigError(f"compress.model names {model}, so nothing is trained; leave it out")
+    if any(stage.name == "compress" or stage.files(config) for stage in needed):
+        from triggerforge.compression.model_file import require_readable
+
+        require_readable(model)
+
+
+def score(run: Run, source: Path, output: Path, engine: str) -> None:
+    """Appends the scores of `engine` to a copy of `source`, which needs no labels.
+
+    What the engine is made of is made first, if it is not there; result.json stays as it is.
+    Raises RegistryError for an unknown engine, DataError for a file that does not fit, ArtifactError
+    or MissingToolError where the run has no such firmware.
     """
+    import triggerforge.firmware.engines  # noqa: F401  registers "hls4ml" and "rtl"
     from triggerforge.data.score import score_file
     from triggerforge.export.runtime import ENGINES
 
-    execute(run, "export")
-    runtime = ENGINES[engine](run.engines)
-    score_file(runtime.predict, run.config.data, run.splits.contract, source, output)
+    factory = ENGINES[engine]
+    _make(run, "firmware" if engine in _FIRMWARE_ENGINES else "export")
+    runtime = factory(run.engines)
+    contract, classes = run.splits.contract, run.splits.classes
+    score_file(runtime.predict, run.config.data, contract, source, output, classes)
 
 
 def check_gates(result: dict[str, Any]) -> None:
@@ -240,7 +313,8 @@ def _needed(target: str) -> list[Stage]:
 
 def _key(run: Run, stage: Stage, keys: dict[str, str]) -> str:
     section = getattr(run.config, stage.section or stage.name)
-    files = sorted(file_identity(path) for path in section.input_files() if path.is_file())
+    own = [*section.input_files(), *stage.files(run.config)]
+    files = sorted(file_identity(path) for path in own if path.is_file())
     upstream = [keys.get(name, "") for name in stage.upstream]
     return key_of(__version__, stage.name, section.identity(), run.config.seed, files, upstream)
 

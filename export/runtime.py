@@ -82,7 +82,7 @@ def require_buffers(
 def require_part(part: Any, what: str) -> Any:
     """`part`; raises ModelError if it is None."""
     if part is None:
-        raise ModelError(f"this engine needs {what}, and the source has none; run that stage first")
+        raise ModelError(f"this engine needs {what}, and there is none: its stage was not run")
     return part
 
 
@@ -99,6 +99,8 @@ def _onnxruntime(source: EngineSource) -> Runtime:
     from triggerforge.export.files import FLOAT_FILE
 
     folder = require_part(source.export_folder, "an export folder")
+    if not (folder / FLOAT_FILE).is_file():  # a network that came as a quantised file
+        require_part(source.trained, "a trained model")
     return OnnxRuntime("onnxruntime", "float", folder / FLOAT_FILE)
 
 

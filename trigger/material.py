@@ -10,6 +10,7 @@ from triggerforge.data.scores import read_logits
 from triggerforge.data.splits import load_splits
 from triggerforge.errors import ArtifactError
 from triggerforge.fixedpoint import FixedFormat
+from triggerforge.result import RECORD_FILE
 from triggerforge.runfolder import read_json, write_json
 from triggerforge.trigger.score import Scored, scored
 
@@ -27,7 +28,10 @@ def read_scores(
     they do not belong to the test events, and what `scored` raises.
     """
     found = []
+    imported = _is_imported(run)
     for model, stage in STAGES.items():
+        if model == "float" and imported:
+            continue
         logits = read_logits(run / stage)
         if logits is None:
             continue
@@ -46,6 +50,12 @@ def read_scores(
     if not found:
         raise ArtifactError(f"no stage in {run} left scores; run `train` first")
     return found
+
+
+def _is_imported(run: Path) -> bool:
+    """Whether the network is the user's own file: float scores there are those of an earlier run."""
+    path = run / STAGES["quantized"] / RECORD_FILE
+    return path.is_file() and "file" in read_json(path).get("compression", {})
 
 
 def write_setup(folder: Path, config: TriggerConfig, formats: Sequence[FixedFormat]) -> None:

@@ -1,10 +1,13 @@
 """Configuration of the stage `compress`."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from triggerforge.config.base import Config
+
+MODEL_ENDINGS = (".keras", ".h5", ".hdf5", ".tfq")
 
 
 class TargetConfig(Config):
@@ -87,8 +90,11 @@ class QKerasConfig(Config):
 
 
 class CompressConfig(Config):
-    """From the float model to its quantised, pruned twin."""
+    """From the float model to its quantised, pruned twin; or a finished one from a file."""
 
+    model: Path | None = None
+    """A quantised model of your own: HGQ2's .keras, QKeras' .h5 or a model.tfq (relative to the
+    working directory). It takes the place of training and quantisation."""
     method: Literal["hgq", "ptq", "qkeras"] = "hgq"
     """`hgq`: quantisation-aware training, bits per parameter; `ptq`: round the trained weights;
     `qkeras`: the same bits for every weight, trained with QKeras 0.9 (`make qkeras`)."""
@@ -121,6 +127,35 @@ class CompressConfig(Config):
     """Learn from the float model as well."""
     target: TargetConfig = TargetConfig()
     """How small, or how accurate."""
+
+    def input_files(self) -> list[Path]:
+        """The model file: a change in it is another model."""
+        return [] if self.model is None else [self.model]
+
+    def identity(self) -> dict[str, Any]:
+        """With a model file, all that trains and quantises is beside the point."""
+        everything = super().identity()
+        if self.model is None:
+            return {key: value for key, value in everything.items() if key != "model"}
+        return {key: everything[key] for key in ("model", "target")}
+
+    @field_validator("model")
+    @classmethod
+    def _known_ending(cls, model: Path | None) -> Path | None:
+        if model is not None and model.suffix not in MODEL_ENDINGS:
+            raise ValueError(
+                f"a model file ends in {', '.join(MODEL_ENDINGS)}; known are HGQ2, QKeras and our own"
+            )
+        return model
+
+    @model_validator(mode="after")
+    def _judged_without_a_float_model(self) -> "CompressConfig":
+        if self.model is not None and self.target.max_accuracy_loss is not None:
+            raise ValueError(
+                f"target.max_accuracy_loss {self.target.max_accuracy_loss:g} is against the float "
+                f"model, and {self.model} comes without one; set it to null, or use max_ebops"
+            )
+        return self
 
     @model_validator(mode="after")
     def _rising(self) -> "CompressConfig":

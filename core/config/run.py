@@ -25,8 +25,8 @@ class RunConfig(Config):
     """Simulate collision events; left out where `data.source` names files of your own."""
     data: DataConfig
     """Which events and features go in."""
-    train: TrainConfig
-    """The full-precision model and its training."""
+    train: TrainConfig = TrainConfig()
+    """The full-precision model and its training; not run where `compress.model` names a file."""
     compress: CompressConfig = CompressConfig()
     """Quantisation and pruning."""
     export: ExportConfig = ExportConfig()

@@ -1,0 +1,116 @@
+"""The stage `compress` where the user brings a quantised model in a file: nothing is trained."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from triggerforge.compression.bitmap import totals
+from triggerforge.compression.model_file import from_file, implied_contract
+from triggerforge.compression.pareto import Candidate
+from triggerforge.compression.quantized_model import MODEL_FILE, QuantizedModel
+from triggerforge.config.compress import CompressConfig
+from triggerforge.data.contract import RangeCount
+from triggerforge.data.dataset import Dataset, Splits
+from triggerforge.data.scores import write_logits
+from triggerforge.errors import ModelError
+from triggerforge.progress import say
+from triggerforge.result import write_record
+from triggerforge.training.metrics import classification_metrics, summary
+
+METHOD = "file"
+"""what the record has as `compression.method`"""
+
+
+def import_model(config: CompressConfig, splits: Splits, folder: Path) -> QuantizedModel:
+    """The model in the file `config.model`, for the inputs and classes of `splits`.
+
+    Writes model.tfq, the scores on the test events and the record, with the sections and keys of
+    `compress` that need no float model. A model over `target.max_ebops` is recorded as
+    `compression.target_missed`.
+
+    Raises ArtifactError where the file cannot be read, ModelError where it does not fit inputs or
+    classes or has no fixed-point form, ParityError where the traced graph and Keras differ.
+    """
+    assert config.model is not None
+    quantized = _fitting(config.model, splits)
+    quantized.save(folder / MODEL_FILE)
+    outputs = quantized.predict(splits.test.quantized_x)
+    metrics = classification_metrics(outputs, splits.test.y, splits.test.weight, splits.classes)
+    write_logits(folder, outputs)
+    outside = _outside(quantized, splits.test)
+    _warn(config.model, outside)
+    section = _record(config, quantized, splits.validation, outside)
+    write_record(folder, metrics={"quantized": metrics}, compression=section)
+    say(f"{config.model}: {quantized.ebops:.0f} EBOPs; on the test events: {summary(metrics)}")
+    return quantized
+
+
+def _fitting(path: Path, splits: Splits) -> QuantizedModel:
+    """The model with the contract and the classes of the events."""
+    quantized = from_file(path, splits.contract, None if path.suffix == ".tfq" else splits.classes)
+    if quantized.classes != splits.classes:
+        raise ModelError(
+            f"{path} was made for the classes {list(quantized.classes)}, the events have "
+            f"{list(splits.classes)}; set data.classes"
+        )
+    return quantized
+
+
+def _outside(quantized: QuantizedModel, test: Dataset) -> list[RangeCount]:
+    """The inputs, as the port carries them, that leave the range of the model's own quantiser.
+
+    Empty where every value fits, or where the model has no quantiser right behind its inputs.
+    """
+    try:
+        own = implied_contract(quantized.keras_model())
+    except ModelError:
+        return []
+    counts = own.audit(test.quantized_x)
+    named = (replace(c, name=n) for c, n in zip(counts, quantized.contract.names, strict=True))
+    return [count for count in named if count.saturated]
+
+
+def _warn(path: Path, outside: list[RangeCount]) -> None:
+    if outside:
+        worst = max(outside, key=lambda count: count.saturated)
+        say(
+            f"warning: {len(outside)} inputs leave the range in which {path} quantises them, the worst "
+            f"({worst.name}) in {worst.saturated} of {worst.events} test events: {worst.low:g} to "
+            f"{worst.high:g} in the place of {worst.allowed[0]:g} to {worst.allowed[1]:g}; scale "
+            "the inputs in `data` as they were in its training (docs/compression.md)"
+        )
+
+
+def _record(
+    config: CompressConfig,
+    quantized: QuantizedModel,
+    validation: Dataset,
+    outside: list[RangeCount],
+) -> dict[str, Any]:
+    assert config.model is not None
+    right = quantized.predict(validation.quantized_x).argmax(axis=1) == validation.y
+    accuracy = float(np.average(right, weights=validation.weight))
+    candidate = Candidate(accuracy, quantized.ebops, epoch=0).to_dict()
+    return {
+        "method": METHOD,
+        "file": str(config.model),
+        "sha256": hashlib.sha256(config.model.read_bytes()).hexdigest(),
+        "ebops": quantized.ebops,
+        **totals(quantized.layers),
+        "pareto": [candidate],
+        "chosen": candidate,
+        "target": config.target.model_dump(),
+        "target_missed": _missed(config, quantized.ebops),
+        "input_outside": {count.name: count.saturated for count in outside},
+        "layers": quantized.layers,
+    }
+
+
+def _missed(config: CompressConfig, ebops: float) -> str | None:
+    limit = config.target.max_ebops
+    if limit is None or ebops <= limit:
+        return None
+    return f"{config.model} has {ebops:.0f} EBOPs, compress.target.max_ebops is {limit:g}"
