@@ -1,15 +1,14 @@
 """Configuration of the stage `firmware`."""
 
+import shutil
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from triggerforge.config.base import Config
+from triggerforge.config.identifiers import Identifier
 from triggerforge.tools import find_tool
-
-Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,39}$")]
-"""A name that C++, Verilog and VHDL all accept."""
 
 
 class HlsConfig(Config):
@@ -18,7 +17,8 @@ class HlsConfig(Config):
     enabled: bool = True
     """Write the hls4ml project, compile it with g++ and predict with it."""
     backend: Literal["Vitis", "Vivado", "Quartus", "Catapult", "oneAPI", "Libero"] = "Vitis"
-    """hls4ml backend. Vitis and Vivado compile with g++ alone; others may need the vendor's tools."""
+    """hls4ml backend. Vitis and Vivado compile with g++ alone. Others may need the vendor's tools or
+    lack a layer: then the reason is recorded as "not run" and the stage goes on."""
     strategy: Literal["latency", "distributed_arithmetic", "resource"] = "latency"
     """How the matrix products are written: `latency` compiles fastest, `distributed_arithmetic`
     turns them into adders (minutes to convert and compile, fewer LUTs), `resource` reuses DSPs."""
@@ -59,9 +59,9 @@ class FirmwareConfig(Config):
     """The hls4ml project, the RTL, their simulations, and what the design takes on a part."""
 
     name: Identifier = "tagger"
-    """Name of the top module and of the HLS function."""
+    """Name of the top module and of the HLS function: no word of C++, SystemVerilog or VHDL."""
     part: str = "xcvu13p-flga2577-2-e"
-    """FPGA part, as its vendor writes it."""
+    """FPGA part, as its vendor writes it. Shares of the device are known for the common ones."""
     clock_ns: float = Field(default=5.0, gt=0)
     """Target clock period [ns]."""
     vectors: int = Field(default=1000, ge=16)
@@ -76,4 +76,5 @@ class FirmwareConfig(Config):
     def input_files(self) -> list[Path]:
         """The programs that the stage calls: once a missing tool is there, the stage runs again."""
         found = (find_tool(name) for name in ("g++", "verilator", "yosys", "ghdl", "vitis"))
-        return [Path(tool.path) for tool in found if tool.path]
+        smart_hls = shutil.which("shls")  # hls4ml looks for it itself
+        return [Path(path) for path in (*(tool.path for tool in found), smart_hls) if path]

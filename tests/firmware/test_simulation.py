@@ -93,7 +93,7 @@ def test_broken_verilog_shows_the_log(tmp_path: Path) -> None:
     port = Port(1, 8, 0, True)
     tools = (require("verilator"), require("g++"))
     with pytest.raises(
-        ToolFailedError, match=r"status 1; the end of its log:\n%Error.*syntax error"
+        ToolFailedError, match=r"status 1; errors in its log:\n%Error.*syntax error"
     ):
         build_simulation([source], "wide", (port, port), 1, tools, 0, tmp_path / "simulation")
     assert not (tmp_path / "simulation" / "library.json").exists()
