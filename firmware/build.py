@@ -11,6 +11,7 @@ from triggerforge.compression.quantized_model import QuantizedModel, corner_inpu
 from triggerforge.config.firmware import FirmwareConfig
 from triggerforge.firmware.agreement import failure, mismatch_rows
 from triggerforge.firmware.hls_part import build_hls
+from triggerforge.firmware.parts import unknown_part
 from triggerforge.firmware.pipelining import pipeline
 from triggerforge.firmware.resources import count_resources
 from triggerforge.firmware.rtl_part import build_rtl
@@ -30,6 +31,8 @@ def build(config: FirmwareConfig, quantized: QuantizedModel, folder: Path) -> No
     Raises ModelError where hls4ml or the RTL cannot hold the model, ToolFailedError with what its log
     says where a tool fails.
     """
+    if unknown := unknown_part(config.part):
+        say(f"[yellow]firmware:[/yellow] {unknown}")
     inputs = corner_inputs(quantized.contract, config.vectors - _CORNERS, _SEED)
     expected = quantized.predict(inputs)
     parts: dict[str, dict[str, Any]] = {}

@@ -56,8 +56,8 @@ def build_hls(
             raise
         not_run["hls4ml C simulation"] = (
             f"g++ does not compile what hls4ml writes for {config.hls.backend} from this model; the "
-            "project is kept, g++.log in it says why: compile it with the vendor's tools, or choose "
-            "firmware.hls.backend Vitis for a C simulation here"
+            "project is kept, g++.log in it says why: install the vendor's headers if it misses those, "
+            "or choose firmware.hls.backend Vitis for a C simulation here"
         )
     report, reason = vendor_synthesis(config, folder)
     if report is not None:

@@ -7,6 +7,8 @@ Virtex-7: AMD DS180 "7 Series FPGAs Data Sheet: Overview".
 
 from dataclasses import dataclass
 
+from triggerforge.errors import did_you_mean
+
 
 @dataclass(frozen=True)
 class Part:
@@ -36,10 +38,28 @@ _PARTS = (
 )
 
 
+DEFAULT_FAMILY = "xcup"
+"""what a part that is not in the table is synthesised as"""
+
+
 def find_part(name: str) -> Part | None:
     """The device of a part name such as `xcvu13p-flga2577-2-e`; None where it is not in the table."""
-    device = name.lower().split("-")[0]
+    device = _device(name)
     return next((p for p in _PARTS if device.startswith(p.name)), None)
+
+
+def unknown_part(name: str) -> str:
+    """A sentence on what is not known of a part; empty where it is in the table."""
+    if find_part(name):
+        return ""
+    return (
+        f"the part {name!r} is not in the table of devices: no shares of it, and yosys takes it for "
+        f"UltraScale+ ({DEFAULT_FAMILY}); {did_you_mean(_device(name), (p.name for p in _PARTS))}"
+    )
+
+
+def _device(name: str) -> str:
+    return name.lower().split("-")[0]
 
 
 def shares(part: Part | None, used: dict[str, int | None]) -> dict[str, dict[str, float]]:

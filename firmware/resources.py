@@ -6,15 +6,13 @@ from typing import Any
 from triggerforge.config.firmware import FirmwareConfig
 from triggerforge.errors import MissingToolError
 from triggerforge.firmware.command import ToolTimeoutError
-from triggerforge.firmware.parts import find_part, shares
+from triggerforge.firmware.parts import DEFAULT_FAMILY, find_part, shares, unknown_part
 from triggerforge.firmware.pipelining import Pipeline
 from triggerforge.firmware.rtl import verilog_sources
 from triggerforge.firmware.synthesis import Utilisation, synthesize
 from triggerforge.progress import say
 from triggerforge.result import Resources
 from triggerforge.tools import require
-
-_DEFAULT_FAMILY = "xcup"
 
 
 def count_resources(
@@ -40,6 +38,8 @@ def count_resources(
     except (_NotWanted, MissingToolError, ToolTimeoutError) as error:
         say(f"[yellow]resources are an estimate:[/yellow] {error}")
         not_run["yosys synthesis"] = str(error)
+    if unknown := unknown_part(config.part):
+        not_run["shares of the part"] = unknown
     row: dict[str, Any] = {
         "part": config.part,
         "clock_ns": config.clock_ns,
@@ -69,5 +69,5 @@ def _synthesize(config: FirmwareConfig, design: Pipeline, rtl: Path, folder: Pat
         )
     sources = verilog_sources(config, rtl)
     known = find_part(config.part)
-    family = known.family if known else _DEFAULT_FAMILY
+    family = known.family if known else DEFAULT_FAMILY
     return synthesize(require("yosys"), sources, config.name, family, wanted.timeout_s, folder)

@@ -194,6 +194,34 @@ def test_parts_can_be_left_out(quantized: QuantizedModel, no_tools: None, tmp_pa
     assert _record(other) == {"firmware": {"not_run": {}}}
 
 
+@pytest.mark.parametrize(
+    ("part_name", "hint"),
+    [
+        ("xc7nonsense", "known: xc7vx690t"),
+        ("xcvu31p-fsvh2104-2-e", "did you mean 'xcvu13p'"),
+        ("XCVU13P-FLGA2577-2-E", ""),
+    ],
+)
+def test_part_that_is_not_in_the_table_is_said(
+    quantized: QuantizedModel,
+    no_tools: None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    part_name: str,
+    hint: str,
+) -> None:
+    config = FirmwareConfig.model_validate(
+        {"vectors": 20, "part": part_name, "hls": {"enabled": False}}
+    )
+    build(config, quantized, tmp_path)
+    record = _record(tmp_path)
+    said = [line for line in capsys.readouterr().err.splitlines() if "table of devices" in line]
+    assert bool(record["resources"]["shares"]) == (not hint)
+    assert len(said) == bool(hint)
+    reason = record["firmware"]["not_run"].get("shares of the part", "")
+    assert hint in reason and all(reason in line for line in said)
+
+
 def test_synthesis_that_takes_too_long_leaves_an_estimate(
     quantized: QuantizedModel, config: FirmwareConfig, tmp_path: Path
 ) -> None:
