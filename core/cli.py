@@ -69,7 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("config", type=Path, help="the run's YAML file")
     score.add_argument("file", type=Path, help="event file in the format of the run's input")
     score.add_argument("-o", "--output", type=Path, required=True, help="*.root or *.parquet")
-    score.add_argument("--engine", default="onnxruntime-quantized", help="which runtime scores")
+    score.add_argument(
+        "--engine",
+        default="onnxruntime-quantized",
+        help="alir, hgq2, onnxruntime, onnxruntime-quantized, torch; hls4ml, rtl build the firmware first",
+    )
     _common(score)
     score.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (runs/)")
     score.set_defaults(call=_score)
