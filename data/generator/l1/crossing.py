@@ -88,9 +88,7 @@ class CrossingTask:
             draws.append(draw(signal, np.ones(crossings, np.int64), rng, self.first + first))
         branches = _see(overlay(draws, crossings), rng)
         return branches | {
-            "collisions": sum(np.bincount(d.crossing, minlength=crossings) for d in draws).astype(
-                np.int32
-            ),
+            "collisions": _collisions(draws, crossings),
             "pthat": _hardest(draws, crossings),
             "draws": numbers.sum(axis=0, keepdims=True),
         }
@@ -106,6 +104,12 @@ def _batches(task: CrossingTask) -> Iterator[tuple[int, int]]:
     size = max(int(_BATCH_COLLISIONS / task.pileup), 1)
     for first in range(0, task.size, size):
         yield first, min(first + size, task.size)
+
+
+def _collisions(draws: list[Draws], crossings: int) -> NDArray[np.int32]:
+    """(B,)"""
+    owner = np.concatenate([drawn.crossing for drawn in draws])
+    return np.bincount(owner, minlength=crossings).astype(np.int32)
 
 
 def _hardest(draws: list[Draws], crossings: int) -> NDArray[np.float32]:
@@ -143,7 +147,8 @@ def _see(overlaid: Overlaid, rng: np.random.Generator) -> Columns:
 def _track(
     overlaid: Overlaid, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    muons, found = measured(*overlaid.muons.T, rng)
+    pt, eta, phi = overlaid.muons.T
+    muons, found = measured(pt, eta, phi, rng)
     found &= np.abs(muons[:, 1]) < ABS_ETA_MAX
     return overlaid.muon_crossing[found], muons[found]
 

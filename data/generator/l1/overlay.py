@@ -75,7 +75,9 @@ def _entries(counts: NDArray[np.int32], collision: NDArray[np.int64]) -> NDArray
     starts = np.cumsum(counts, dtype=np.int64) - counts
     lengths = counts[collision]
     before = np.cumsum(lengths, dtype=np.int64) - lengths
-    return np.arange(int(lengths.sum())) + np.repeat(starts[collision] - before, lengths)
+    within = np.arange(int(lengths.sum()), dtype=np.int64)
+    result: NDArray[np.int64] = within + np.repeat(starts[collision] - before, lengths)
+    return result
 
 
 def _towers(drawn: Draws, crossings: int) -> NDArray[np.float64]:

@@ -83,7 +83,10 @@ class CrossingSample:
 
     def merge(self, path: Path) -> None:
         """See Sample. Chunks of the same index are mixed, with the run's seed."""
-        numbers = {"pileup": self._config.pileup, "crossings": self._represented()}
+        numbers: dict[str, object] = {
+            "pileup": self._config.pileup,
+            "crossings": self._represented(),
+        }
         write_tree(path, TREE, {ABOUT: describe(self.classes, numbers)}, self._parts())
 
     def _parts(self) -> Iterator[Branches]:

@@ -66,4 +66,5 @@ def _at_least_one(mean: float, events: int, rng: np.random.Generator) -> NDArray
     time that is left: exact, also for tiny means.
     """
     first = -np.log1p(rng.random(events) * np.expm1(-mean))
-    return 1 + rng.poisson(np.maximum(mean - first, 0.0))
+    numbers: NDArray[np.int64] = 1 + rng.poisson(np.maximum(mean - first, 0.0))
+    return numbers
