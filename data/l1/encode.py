@@ -1,5 +1,6 @@
 """Physical objects to hardware integers: checked, sorted, padded with zeros, saturated."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +34,14 @@ def encode(physical: NDArray[np.floating], where: str) -> Encoded:
     Raises DataError, which begins with `where`, for NaN or infinity and for negative pT.
     """
     values = np.asarray(physical, np.float64)
-    _check(values, where)
+    if values.shape[1:] != (OBJECTS, 3):
+        raise DataError(
+            f"{where}: events of shape {values.shape[1:]}; ({OBJECTS}, 3) is due: pT, eta, phi of "
+            f"{', '.join(f'{k.slots} {k.name}' for k in KINDS)}"
+        )
+    check_objects(
+        values.reshape(-1, 3), where, lambda i: f"{ROWS[i % OBJECTS]} in event {i // OBJECTS}"
+    )
     values, unsorted = sort_objects(values)
     objects = np.zeros(values.shape, np.int16)
     saturated = np.zeros(values.shape, np.bool_)
@@ -77,18 +85,16 @@ def pad(
     return table
 
 
-def _check(values: NDArray[np.float64], where: str) -> None:
-    if values.shape[1:] != (OBJECTS, 3):
-        raise DataError(
-            f"{where}: events of shape {values.shape[1:]}; ({OBJECTS}, 3) is due: pT, eta, phi of "
-            f"{', '.join(f'{k.slots} {k.name}' for k in KINDS)}"
-        )
-    for bad, what in ((~np.isfinite(values), "NaN or infinite"), (values[..., :1] < 0, "negative")):
+def check_objects(objects: NDArray[np.float64], where: str, name: Callable[[int], str]) -> None:
+    """Raises DataError if an entry of `objects` (M, 3) is NaN, infinite, or a negative pT.
+
+    `where` begins the message; `name` says which object a number stands for.
+    """
+    for bad, what in ((~np.isfinite(objects), "NaN or infinite"), (objects[:, :1] < 0, "negative")):
         if bad.any():
-            at, row, quantity = np.argwhere(bad)[0]
-            name = ("pT", "eta", "phi")[quantity]
+            at, quantity = (int(i) for i in np.argwhere(bad)[0])
             raise DataError(
-                f"{where}: {int(bad.sum())} values are {what}, the first is {name} of "
-                f"{ROWS[row]} in event {at}: {values[at, row, quantity]:g}; mend the file or leave "
-                "these events out"
+                f"{where}: {int(bad.sum())} values are {what}, the first is "
+                f"{('pT', 'eta', 'phi')[quantity]} of {name(at)}: {objects[at, quantity]:g}; mend "
+                "the file or leave these events out"
             )
