@@ -31,7 +31,7 @@ class JetSample:
         self._seed = seed
         self._chunks = chunks
         self._tasks = plan(config, self._recipe, seed)
-        self.steps: tuple[Step, ...] = (Step(f"generate {config.recipe} [jets]", self._tasks),)
+        self.steps: tuple[Step, ...] = (Step("jets", self._tasks),)
 
     @property
     def identity(self) -> list[object]:

@@ -35,7 +35,7 @@ class Step:
     """Tasks that do not wait for each other; those of the next step may read their chunks."""
 
     what: str
-    """for the progress bar, with the unit"""
+    """what the tasks make: "jets", "crossings" """
     tasks: Sequence[Task]
 
     @property

@@ -2,7 +2,7 @@
 
 Assumed, of the size that JINST 15 (2020) P10017 shows: efficiency 0.95 above 3 GeV (0.90 in the
 overlap of barrel and endcap), resolution in 1/pT of 20, 24 and 26 % in barrel, overlap and endcap, and
-twice that for 3 % of the muons. The scale is raised by 1/(1 - 1.28 sigma), so that a threshold is at
+twice that for 3 % of the muons. The scale is raised by 1 + 1.28 sigma, so that a threshold is at
 90 % of the plateau of its turn-on, as the track finders' scale is set. No charge, no ghosts, no
 punch-through.
 """
@@ -81,7 +81,7 @@ def measured(
     region = np.searchsorted([_BARREL, _OVERLAP], np.abs(eta))
     found = rng.random(len(pt)) < np.array(_EFFICIENCY)[region]
     sigma = np.array(_RELATIVE_SIGMA)[region]
-    scale = 1 / (1 - _NINETY_PERCENT * sigma)
+    scale = 1 + _NINETY_PERCENT * sigma
     sigma = sigma * np.where(rng.random(len(pt)) < _TAIL_PART, _TAIL_FACTOR, 1.0)
     curvature = np.maximum(np.abs(1 + sigma * rng.standard_normal(len(pt))), _LEAST_CURVATURE)
     spread = rng.standard_normal((2, len(pt)))

@@ -34,8 +34,8 @@ class CrossingSample:
         self._pools = self._pool_tasks()
         self._crossings = self._crossing_tasks()
         self.steps: tuple[Step, ...] = (
-            Step("generate l1 [collisions]", self._pools),
-            Step("overlay l1 [crossings]", self._crossings),
+            Step("collisions", self._pools),
+            Step("crossings", self._crossings),
         )
 
     @property
