@@ -18,7 +18,7 @@ from triggerforge.data.generator.rootfile import joined
 from triggerforge.data.generator.sample import Columns
 from triggerforge.data.generator.seeds import derived_seed, pythia_seed
 
-_BATCH = 200
+_BATCH_EVENTS = (10, 200)  # the fewest and the most; as many as are still wanted between
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class PoolTask:
         parts: list[Columns] = []
         made = tried = 0
         while made < self.size:
-            batch = generator.next(_BATCH)
+            batch = generator.next(int(np.clip(self.size - made, *_BATCH_EVENTS)))
             kept = self._kept(batch)[: self.size - made]
             tried += len(batch) if made + len(kept) < self.size else int(kept[-1]) + 1
             if len(kept):
