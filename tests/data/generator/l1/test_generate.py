@@ -163,7 +163,9 @@ def test_finished_chunks_are_not_made_again(
 
 @pytest.mark.parametrize("process", [STRATA[2], SIGNALS[6]], ids=lambda p: p.name)
 def test_pools_have_seeds_of_their_own(process: Any) -> None:
-    chunks = [PoolTask(process, 13_600.0, i, 3, seed).make() for i, seed in ((0, 1), (0, 1), (1, 1))]
+    chunks = [
+        PoolTask(process, 13_600.0, i, 3, seed).make() for i, seed in ((0, 1), (0, 1), (1, 1))
+    ]
     assert same(chunks[0], chunks[1])
     assert not np.array_equal(chunks[0]["tower_et"], chunks[2]["tower_et"])
     assert len(chunks[0]["pthat"]) == 3

@@ -45,7 +45,7 @@ def gun(kind: Kind, pt: float, eta: float, charge: int = 0, mass: float = 0.0) -
 
 
 def test_rings_are_cms_towers() -> None:
-    assert RINGS == 80 and CENTRAL == slice(12, 68)
+    assert RINGS == 80 and slice(12, 68) == CENTRAL
     np.testing.assert_allclose(ETA_EDGES, -ETA_EDGES[::-1])
     assert (np.diff(ETA_EDGES) > 0).all()
     assert ETA_EDGES[CENTRAL.stop] == 3.0
