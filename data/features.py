@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from triggerforge.config.data import InputsConfig
 from triggerforge.data.expressions import Expression
 from triggerforge.data.kinematics import VALID
+from triggerforge.data.l1.layout import INPUTS, REGION, REGION_ETA, REGION_PHI, REGIONS
 
 HIGH_LEVEL = (
     "j_zlogz",
@@ -36,6 +37,20 @@ PIXEL = "pixel"
 
 Columns = Mapping[str, NDArray[Any]]
 
+_PER_EVENT = ("features", "l1_objects", "l1_regions")
+"""kinds that are made of one number an event each"""
+_FIXED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "image": ((PIXEL,), ()),
+    "l1_objects": (INPUTS, INPUTS),
+    "l1_regions": ((REGION,), REGIONS),
+}
+"""kind -> names of the features, and the columns that they are made of"""
+_ORDERS = {
+    "image": "eta, then phi, rising",
+    "l1_objects": "MET, 4 e/gamma, 4 mu, 10 jets, each pT, eta, phi; pT falling",
+    "l1_regions": "phi, then eta, rising",
+}
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -52,15 +67,14 @@ class InputBuilder:
 
     def __init__(self, config: InputsConfig) -> None:
         self.config = config
-        default = {"features": HIGH_LEVEL, "constituents": CONSTITUENT, "image": ()}[config.kind]
-        self.names: tuple[str, ...] = config.names or default
-        if config.kind == "image":
-            self.names = (PIXEL,)
-        elif VALID in self.names:
-            self.names = (*(n for n in self.names if n != VALID), VALID)
-        self._expressions = [] if config.kind == "image" else [Expression(n) for n in self.names]
+        if config.kind in _FIXED:
+            self.names, columns = _FIXED[config.kind]
+        else:
+            default = HIGH_LEVEL if config.kind == "features" else CONSTITUENT
+            self.names = columns = _flag_last(config.names or default)
+        self._expressions = [Expression(name) for name in columns]
         symbols = frozenset().union(*(e.symbols for e in self._expressions))
-        self.events: frozenset[str] = symbols if config.kind == "features" else frozenset()
+        self.events: frozenset[str] = symbols if config.kind in _PER_EVENT else frozenset()
         self.particles: frozenset[str] = frozenset()
         if config.kind == "constituents":
             order = {"pt"} if config.order == "pt" else set()
@@ -72,8 +86,10 @@ class InputBuilder:
     def shape(self) -> tuple[int, ...]:
         """Shape of one event's inputs."""
         config = self.config
-        if config.kind == "features":
+        if config.kind in ("features", "l1_objects"):
             return (len(self.names),)
+        if config.kind == "l1_regions":
+            return (REGION_PHI, REGION_ETA, 1)
         if config.kind == "constituents":
             return (config.constituents, len(self.names))
         return (config.pixels, config.pixels, 1)
@@ -83,17 +99,17 @@ class InputBuilder:
         """The contract's word for the order along the first axis."""
         if self.config.kind == "constituents":
             return "pT, falling" if self.config.order == "pt" else "as in the file"
-        return "eta, then phi, rising" if self.config.kind == "image" else "as listed"
+        return _ORDERS.get(self.config.kind, "as listed")
 
     def build(
         self, size: int, events: Columns, particles: Columns, counts: NDArray[np.int64] | None
     ) -> Inputs:
         """Inputs of `size` events from their columns, (n,) and (m,), and the (n,) counts."""
-        if self.config.kind == "features":
-            table = np.empty((size, len(self.names)), np.float32)
+        if self.config.kind in _PER_EVENT:
+            table = np.empty((size, len(self._expressions)), np.float32)
             for i, expression in enumerate(self._expressions):
                 table[:, i] = expression.evaluate(events)
-            return Inputs(table, None)
+            return Inputs(table.reshape(size, *self.shape), None)
         assert counts is not None
         if self.config.kind == "constituents":
             return self._constituents(particles, counts)
@@ -126,6 +142,10 @@ class InputBuilder:
         return jet_images(
             eta, phi, weight, event, len(counts), self.config.pixels, self.config.half_width
         )
+
+
+def _flag_last(names: tuple[str, ...]) -> tuple[str, ...]:
+    return (*(n for n in names if n != VALID), VALID) if VALID in names else names
 
 
 def jet_images(

@@ -14,6 +14,8 @@ from triggerforge.config.data import PrecisionConfig
 from triggerforge.data.contract import InputContract, InputFeature
 from triggerforge.data.features import PIXEL, InputBuilder
 from triggerforge.data.kinematics import VALID
+from triggerforge.data.l1.layout import SCALES
+from triggerforge.data.l1.scales import Scale
 from triggerforge.errors import DataError, did_you_mean
 from triggerforge.fixedpoint import FixedFormat, Overflow, Rounding
 
@@ -37,6 +39,7 @@ def derive_contract(
     """The contract for inputs like `raw` (N, *shape) of the training events; finite values only.
 
     `mask` (N, P) leaves missing particles out of the ranges; empty pixels are left out too.
+    Hardware integers of Level-1 keep the range that their scale has, whatever the events hold.
     Raises DataError if `config.formats` names an input that is not there.
     """
     for name in config.formats:
@@ -50,9 +53,12 @@ def derive_contract(
         values = raw[..., i]
         if mask is not None:
             values = values[mask]
-        elif name == PIXEL:
+        elif name == PIXEL or builder.config.kind.startswith("l1_"):
             values = values[values != 0]
-        features.append(_feature(name, values, config, center))
+        if builder.config.kind.startswith("l1_") and name not in config.formats:
+            features.append(_hardware(name, values, SCALES[name], config))
+        else:
+            features.append(_feature(name, values, config, center))
     return InputContract(tuple(features), builder.shape, builder.order)
 
 
@@ -72,6 +78,22 @@ def _feature(
     if max(abs(low), abs(high)) <= _SMALL and np.array_equal(values, np.floor(values)):
         return InputFeature(name, unit, 0.0, 0, _exact(int(low), int(high)))
     return _scaled(name, unit, values.astype(np.float64), config, center)
+
+
+def _hardware(
+    name: str, values: NDArray[Any], scale: Scale, config: PrecisionConfig
+) -> InputFeature:
+    """An input that is a hardware integer already: it keeps all its bits, if width allows.
+
+    The shift brings the root mean square of the values that are not zero to about one. The unit is
+    what one step of the integer means.
+    """
+    rms = float(np.sqrt(np.mean(values.astype(np.float64) ** 2))) if len(values) else scale.high / 2
+    shift = round(math.log2(rms))
+    width = min(config.width, scale.bits)
+    integer = scale.bits - shift
+    fmt = FixedFormat(width, integer, scale.signed, Rounding.RND, Overflow.SAT)
+    return InputFeature(name, scale.text, 0.0, shift, fmt)
 
 
 def _exact(low: int, high: int) -> FixedFormat:

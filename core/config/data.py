@@ -22,19 +22,24 @@ Format = Literal[
     "lhcjets16",
     "energyflow",
     "lhco",
+    "l1",
+    "l1nano",
+    "adc2021",
 ]
 
 
 class InputsConfig(Config):
     """What the network sees of an event."""
 
-    kind: Literal["features", "constituents", "image"] = "features"
+    kind: Literal["features", "constituents", "image", "l1_objects", "l1_regions"] = "features"
     """features: one number for each name; constituents: a list of particles with the names as
-    columns; image: the pT of the constituents on a grid in (eta, phi) about the jet's axis."""
+    columns; image: the pT of the constituents on a grid in (eta, phi) about the jet's axis;
+    l1_objects: the 57 hardware integers of a crossing (MET, 4 e/gamma, 4 mu, 10 jets);
+    l1_regions: its 18 x 14 map of calorimeter regions."""
     names: tuple[str, ...] = ()
     """Columns of the file, derived quantities (pt_rel, deta, log_pt, …; docs/data.md lists them) or
     expressions of them, such as "log(pt + 1)". Empty: the 16 high-level features of the LHC jet set
-    for `features`; pt_rel, deta, dphi, valid for `constituents`. Not used for `image`."""
+    for `features`; pt_rel, deta, dphi, valid for `constituents`. Not used for other kinds."""
     constituents: int = Field(default=16, ge=1, le=4096)
     """Particles of an event that the network sees; the rest is cut, missing ones are padded."""
     order: Literal["pt", "file"] = "pt"
@@ -51,7 +56,8 @@ class PrecisionConfig(Config):
     """How the fixed-point format of each input is chosen from the training events."""
 
     width: int = Field(default=12, ge=1, le=24)
-    """Bits of each input, sign included. Inputs that hold only small integers take fewer."""
+    """Bits of each input, sign included. Inputs that hold only small integers take fewer, and
+    hardware integers of Level-1 no more than they have."""
     coverage: float = Field(default=0.999, gt=0.5, le=1)
     """Part of the values that must lie inside the range; the rest saturates."""
     center: bool | None = None

@@ -7,11 +7,49 @@ from pydantic import Field, model_validator
 from triggerforge.config.base import Config
 
 
-class GenerateConfig(Config):
-    """Simulate collision events and write their jets to one ROOT file."""
+class L1Config(Config):
+    """Bunch crossings as the Level-1 trigger sees them: recipe l1."""
 
-    recipe: Literal["jets5", "toptag"] = "jets5"
-    """What to simulate: jets5 (q, g, W, Z, t at about 1 TeV) or toptag (top against light QCD)."""
+    pileup: float = Field(default=60.0, gt=0, le=400)
+    """Mean number of inelastic collisions in a crossing: 60 for Run 3, 200 for Phase 2."""
+    energy: float = Field(default=13_600.0, ge=7_000, le=100_000)
+    """Centre-of-mass energy of the proton pair in GeV: 13600 for Run 3, 14000 for Phase 2."""
+    background: int = Field(default=100_000, gt=0)
+    """Background crossings, half of them without a hard collision, the rest shared equally among
+    the pTHat bins and the production of W and Z; their weights make the mixture right."""
+    signal: int = Field(default=5_000, gt=0)
+    """Crossings of each signal."""
+    signals: tuple[str, ...] | None = None
+    """Signals to make, in the order of the labels (docs/l1.md lists them); null means all."""
+    soft_pool: int = Field(default=20_000, gt=0)
+    """Soft collisions simulated; pile-up is drawn from them again and again."""
+    hard_pool: int = Field(default=4_000, gt=0)
+    """Collisions simulated for each pTHat bin and, at most, for each signal."""
+    chunk_events: int = Field(default=1_000, gt=0)
+    """Crossings or collisions per chunk: a killed run loses at most the chunks it was at. Part of
+    the seeding."""
+
+
+_OF_JETS = (
+    "jets",
+    "chunk_jets",
+    "jet_pt_min",
+    "jet_pt_max",
+    "jet_abs_eta_max",
+    "constituents",
+    "multiparton_interactions",
+    "detector",
+)
+
+
+class GenerateConfig(Config):
+    """Simulate collision events and write their jets, or Level-1 objects, to one ROOT file."""
+
+    recipe: Literal["jets5", "toptag", "l1"] = "jets5"
+    """What to simulate: jets5 (q, g, W, Z, t at about 1 TeV), toptag (top against light QCD), or l1
+    (bunch crossings at Level-1, by the section `l1`; the keys about jets do not apply)."""
+    l1: L1Config = L1Config()
+    """For the recipe l1 alone."""
     jets: int = Field(default=100_000, gt=0)
     """Jets in all, shared equally among the recipe's classes."""
     workers: int = Field(default=0, ge=0)
@@ -36,6 +74,16 @@ class GenerateConfig(Config):
     def identity(self) -> dict[str, Any]:
         """All but the number of processes, which does not change the events."""
         return self.model_dump(mode="json", exclude={"workers"})
+
+    @model_validator(mode="after")
+    def _keys_belong_to_the_recipe(self) -> Self:
+        for name in _OF_JETS if self.recipe == "l1" else ("l1",):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"{name} does not apply to the recipe {self.recipe!r}; leave it out"
+                    + (": the section l1 has its keys" if name != "l1" else "")
+                )
+        return self
 
     @model_validator(mode="after")
     def _window_is_not_empty(self) -> Self:

@@ -1,6 +1,5 @@
 """One chunk: a fixed number of jets of one class, from its own seed."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,17 +14,15 @@ from triggerforge.data.generator.features import high_level_features
 from triggerforge.data.generator.jets import Jets, cluster, in_window, matched
 from triggerforge.data.generator.particles import visible
 from triggerforge.data.generator.recipes import JetClass, Recipe
+from triggerforge.data.generator.sample import Columns
 from triggerforge.data.generator.schema import JET_BRANCHES, PART_BRANCHES
+from triggerforge.data.generator.seeds import derived_seed, pythia_seed
 from triggerforge.data.generator.tracker import wrap
 from triggerforge.data.generator.truth import parents
 from triggerforge.errors import DataError
 
-Columns = dict[str, NDArray[np.generic]]
-"""branches of the tree, flat; `npart` (J,) says how many constituents each jet has"""
-
 _BATCH_EVENTS = (10, 200)  # the fewest and the most; as many as jets are still wanted between
 _BATCHES_WITHOUT_JETS = 20
-_PYTHIA_SEEDS = 900_000_000
 _EVENTS_PER_CHUNK, _EVENTS_PER_CLASS = 10**8, 10**15  # what event numbers leave room for
 
 
@@ -52,18 +49,28 @@ class ChunkTask:
         return f"{self.jet_class.name}-{self.index:05d}"
 
     @property
+    def size(self) -> int:
+        """Jets of the chunk."""
+        return self.jets
+
+    @property
     def chunk_seed(self) -> int:
         """64 bits from the run's seed, the class and the chunk, and from nothing else."""
-        text = f"{self.seed}/{self.jet_class.name}/{self.index}"
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+        return derived_seed(self.seed, self.jet_class.name, self.index)
+
+    def make(self) -> Columns:
+        """See `make_chunk`."""
+        return make_chunk(self)
 
 
 def make_chunk(task: ChunkTask) -> Columns:
     """The columns of exactly `task.jets` jets: the same bits for the same task.
 
+    They are flat; `npart` (J,) says how many constituents each jet has.
+
     Raises ConfigError if Pythia refuses the settings, DataError if no jet passes the selection.
     """
-    seed = task.chunk_seed % _PYTHIA_SEEDS + 1
+    seed = pythia_seed(task.chunk_seed)
     hooks = IsotropicDecays(seed) if task.jet_class.isotropic else None
     generator = Generator(task.recipe.settings(task.jet_class, seed), hooks)
     rng = np.random.default_rng(task.chunk_seed)

@@ -33,6 +33,8 @@ class EventBatch:
     py: NDArray[np.float64]
     pz: NDArray[np.float64]
     e: NDArray[np.float64]
+    pthat: NDArray[np.float64]
+    """(N,): pT of the hardest 2 -> 2 scattering; 0 where Pythia has none"""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -95,7 +97,13 @@ class Generator:
             py=ak.to_numpy(flat.p.py),
             pz=ak.to_numpy(flat.p.pz),
             e=ak.to_numpy(flat.p.e),
+            pthat=np.sqrt(np.maximum(ak.to_numpy(record.info.pT2Hat), 0.0)),
         )
+
+    @property
+    def cross_section(self) -> float:
+        """Of all events made until now [mb], Pythia's own estimate."""
+        return float(self._pythia.infoPython().sigmaGen())
 
     def charge(self, pdg: NDArray[np.int32]) -> NDArray[np.int8]:
         """Electric charge of stable particles, in units of the proton's."""

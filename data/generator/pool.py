@@ -12,16 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from triggerforge.data.generator.chunk import ChunkTask, Columns, make_chunk
+from triggerforge.data.generator.sample import Columns, Task
 from triggerforge.errors import DataError, TriggerForgeError
 from triggerforge.runfolder import write_atomic
 
 SUFFIX = ".npz"
 
 
-def make_chunks(
-    tasks: Sequence[ChunkTask], folder: Path, workers: int
-) -> Generator[ChunkTask, None, None]:
+def make_chunks(tasks: Sequence[Task], folder: Path, workers: int) -> Generator[Task, None, None]:
     """Writes each task's columns to `folder`, in `workers` processes; yields tasks as they end.
 
     Chunks that are there already are not made again. Raises what a chunk raises, and
@@ -39,7 +37,7 @@ def make_chunks(
         yield from done
 
 
-def chunk_path(folder: Path, task: ChunkTask) -> Path:
+def chunk_path(folder: Path, task: Task) -> Path:
     """The file of a chunk."""
     return folder / f"{task.name}{SUFFIX}"
 
@@ -55,9 +53,7 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _in_processes(
-    tasks: Sequence[ChunkTask], folder: Path, workers: int
-) -> Generator[ChunkTask, None, None]:
+def _in_processes(tasks: Sequence[Task], folder: Path, workers: int) -> Generator[Task, None, None]:
     others = set(active_children())
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_die_with_parent)
     try:
@@ -81,8 +77,8 @@ def _in_processes(
 
 
 def _submitted(
-    pool: ProcessPoolExecutor, tasks: Sequence[ChunkTask], folder: Path
-) -> dict[Future[None], ChunkTask]:
+    pool: ProcessPoolExecutor, tasks: Sequence[Task], folder: Path
+) -> dict[Future[None], Task]:
     try:
         return {pool.submit(_work, task, folder): task for task in tasks}
     except OSError as error:
@@ -90,9 +86,9 @@ def _submitted(
         raise BrokenProcessPool(str(error)) from error
 
 
-def _work(task: ChunkTask, folder: Path) -> None:
+def _work(task: Task, folder: Path) -> None:
     buffer = io.BytesIO()
-    np.savez(buffer, **make_chunk(task))  # type: ignore[arg-type]
+    np.savez(buffer, **task.make())  # type: ignore[arg-type]
     try:
         write_atomic(chunk_path(folder, task), buffer.getvalue())
     except OSError as error:

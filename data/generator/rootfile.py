@@ -1,37 +1,35 @@
-"""The chunks of all classes, mixed and written to one ROOT file, a part at a time."""
+"""Chunks written to one ROOT file, a part at a time, whole or not at all."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import awkward as ak
 import numpy as np
 import uproot
 
-from triggerforge.data.generator.chunk import ChunkTask, Columns
-from triggerforge.data.generator.pool import chunk_path, read_chunk
-from triggerforge.data.generator.schema import BRANCH_DOCS, PART_BRANCHES, TREE, describe
+from triggerforge.data.generator.sample import Columns
 from triggerforge.errors import DataError
 
+Branches = dict[str, Any]
+"""name -> numpy array (N, …) or awkward array"""
 
-def merge(tasks: Sequence[ChunkTask], folder: Path, path: Path) -> None:
-    """Writes the tasks' chunks in `folder` to `path`, whole or not at all.
 
-    Chunks of the same index are mixed jet by jet, with the run's seed, so that any part of the
-    file has all classes. In memory at one time: one chunk of each class.
-    Raises DataError if the disk is full.
+def write_tree(path: Path, tree: str, strings: dict[str, str], parts: Iterable[Branches]) -> None:
+    """Writes `parts`, one after the other, as `tree`, and `strings` by name beside it.
+
+    In memory at one time: one part. Raises DataError if the disk is full.
     """
     temporary = path.with_name(f".{path.name}.partial")
     try:
         with uproot.recreate(temporary) as file:
-            file[BRANCH_DOCS] = describe(tuple(c.name for c in tasks[0].recipe.classes))
-            tree = None
-            for arrays in _parts(tasks, folder):
-                if tree is None:
-                    tree = file.mktree(
-                        TREE,
-                        {n: a.type.content if n == "part" else a.dtype for n, a in arrays.items()},
-                    )
-                tree.extend(arrays)
+            for name, text in strings.items():
+                file[name] = text
+            target = None
+            for part in parts:
+                if target is None:
+                    target = file.mktree(tree, {n: _type(a) for n, a in part.items()})
+                target.extend(part)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise DataError(
@@ -41,17 +39,12 @@ def merge(tasks: Sequence[ChunkTask], folder: Path, path: Path) -> None:
     temporary.replace(path)
 
 
-def _parts(tasks: Sequence[ChunkTask], folder: Path) -> Iterable[dict[str, ak.Array]]:
-    for index in sorted({task.index for task in tasks}):
-        chunks = [read_chunk(chunk_path(folder, t)) for t in tasks if t.index == index]
-        rng = np.random.default_rng([tasks[0].seed, index])
-        yield _mixed(chunks, rng)
+def _type(array: Any) -> Any:
+    if isinstance(array, ak.Array):
+        return array.type.content
+    return array.dtype if array.ndim == 1 else np.dtype((array.dtype, array.shape[1:]))
 
 
-def _mixed(chunks: list[Columns], rng: np.random.Generator) -> dict[str, ak.Array]:
-    whole = {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0]}
-    counts = whole.pop("npart")
-    order = rng.permutation(len(counts))
-    flat = ak.zip({name: whole.pop(f"part_{name}") for name in PART_BRANCHES})
-    jagged = ak.unflatten(flat, counts)[order]
-    return {name: column[order] for name, column in whole.items()} | {"part": jagged}
+def joined(chunks: list[Columns]) -> Columns:
+    """The columns of all chunks, end to end."""
+    return {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0]}

@@ -6,11 +6,15 @@ import h5py
 import uproot
 
 from triggerforge.config.data import DataConfig
+from triggerforge.data.generator.l1.schema import TREE as CROSSINGS
 from triggerforge.data.generator.schema import TREE as GENERATED
 from triggerforge.data.readers import (
+    adc2021,
     energyflow,
     generator,
     jetclass,
+    l1,
+    l1nano,
     lhcjets,
     lhcjets16,
     lhco,
@@ -22,7 +26,10 @@ from triggerforge.data.readers import (
 from triggerforge.data.readers.base import READERS, Reader, check_file, reading
 from triggerforge.errors import DataError
 
-FORMATS = (generator, nanoaod, pfnano, jetclass, root, toptag, lhcjets, lhcjets16, energyflow, lhco)
+FORMATS = (
+    *(generator, nanoaod, pfnano, jetclass, root, toptag, lhcjets, lhcjets16, energyflow, lhco),
+    *(l1, l1nano, adc2021),
+)
 """The modules that register a format, one each."""
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -73,11 +80,15 @@ def _sniff_root(path: Path, config: DataConfig) -> str:
         return "nanoaod"
     if {"part_px", "label_QCD"} <= branches:
         return "jetclass"
+    if l1nano.MARK in branches:
+        return "l1nano"
+    if branches >= l1.MARKS:
+        return "l1"
     return "generator" if generator.MARK in branches else "root"
 
 
 def _known_tree(file: uproot.ReadOnlyDirectory) -> str | None:
-    return next((name for name in ("Events", GENERATED, "tree") if name in file), None)
+    return next((name for name in ("Events", GENERATED, CROSSINGS, "tree") if name in file), None)
 
 
 def _sniff_hdf5(path: Path) -> str:
@@ -86,6 +97,8 @@ def _sniff_hdf5(path: Path) -> str:
         frames = [k for k in file if "pandas_type" in file[k].attrs]
         if "jetConstituentList" in names:
             return "lhcjets"
+        if adc2021.DATASET in names:
+            return "adc2021"
         if frames:
             return "toptag" if file[frames[0]].attrs["pandas_type"] == b"frame_table" else "lhco"
     raise DataError(

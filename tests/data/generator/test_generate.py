@@ -20,8 +20,8 @@ from pydantic import ValidationError
 
 from triggerforge.config.generate import GenerateConfig
 from triggerforge.data.generate import generate
-from triggerforge.data.generator import chunk, pool
-from triggerforge.data.generator.rootfile import merge
+from triggerforge.data.generator import chunk
+from triggerforge.data.generator.jetsample import JetSample
 from triggerforge.data.generator.schema import BRANCH_DOCS, PART_BRANCHES, TREE
 from triggerforge.errors import ConfigError, DataError, TriggerForgeError
 
@@ -126,7 +126,7 @@ def test_kill_and_resume(
 
     made = []
     make = chunk.make_chunk
-    monkeypatch.setattr(pool, "make_chunk", lambda task: (made.append(task.name), make(task))[1])
+    monkeypatch.setattr(chunk, "make_chunk", lambda task: (made.append(task.name), make(task))[1])
     again = generate(CONFIG, 5, folder)
     assert len(made) == CHUNKS - left
     assert same(jets_of(whole), jets_of(again))
@@ -154,17 +154,19 @@ def test_disk_full_while_the_root_file_is_written(
 ) -> None:
     few = CONFIG.model_copy(update={"jets": 4, "chunk_jets": 1})
 
-    def merge_on_full_disk(tasks: list[chunk.ChunkTask], folder: Path, path: Path) -> None:
+    merge = JetSample.merge
+
+    def merge_on_full_disk(sample: JetSample, path: Path) -> None:
         with file_size_limit(20_000):
-            merge(tasks, folder, path)
+            merge(sample, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr("triggerforge.data.generate.merge", merge_on_full_disk)
+        patch.setattr(JetSample, "merge", merge_on_full_disk)
         with pytest.raises(DataError, match=r"cannot write .*events\.root"):
             generate(few, 5, tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["chunks"]
     assert len(list((tmp_path / "chunks").glob("*.npz"))) == 4
-    monkeypatch.setattr(pool, "make_chunk", lambda task: pytest.fail("chunk made twice"))
+    monkeypatch.setattr(chunk, "make_chunk", lambda task: pytest.fail("chunk made twice"))
     assert len(jets_of(generate(few, 5, tmp_path))) == 4
 
 

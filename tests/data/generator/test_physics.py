@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from triggerforge.config.generate import GenerateConfig
-from triggerforge.data.generator.chunk import ChunkTask, Columns, make_chunk
+from triggerforge.data.generator.chunk import ChunkTask, make_chunk
 from triggerforge.data.generator.events import Generator
 from triggerforge.data.generator.peak import mass_peak
 from triggerforge.data.generator.recipes import resolve
+from triggerforge.data.generator.sample import Columns
 from triggerforge.data.generator.truth import parents
 from triggerforge.errors import DataError
 
