@@ -56,8 +56,7 @@ def main(source: str = str(_CROSSINGS), pileup: str = "60") -> int:
     """Prints the figures of a file, or of freshly generated crossings; gives back exit status 0."""
     if not source.isdecimal():
         return _print(Path(source))
-    hard = max(int(source) // 18, 1)  # as many as crossings in each of the nine strata
-    settings = {"background": int(source), "pileup": pileup, "hard_pool": hard, "signal": 500}
+    settings = {"background": int(source), "pileup": pileup, "signal": 500}
     with tempfile.TemporaryDirectory() as folder:
         config = GenerateConfig.model_validate({"recipe": "l1", "l1": settings})
         return _print(generate(config, _SEED, Path(folder)))
@@ -108,7 +107,7 @@ def triggers(sample: Sample) -> dict[str, NDArray[np.bool_]]:
     jet, egamma, muon = leading("jet", 0, True), leading("eg", 0, True), leading("mu")
     cuts = [("SingleJet", jet, t) for t in (60, 90, 120, 180)]
     cuts += [("QuadJet", leading("jet", 3, True), t) for t in (40, 60)]
-    cuts += [("HTT", sample.ht, t) for t in (200, 280, 360)]
+    cuts += [("HTT", sample.ht.astype(np.float64), t) for t in (200, 280, 360)]
     cuts += [("ETM", leading("met"), t) for t in (60, 90, 120)]
     cuts += [("SingleEG", egamma, t) for t in (26, 36)]
     cuts += [("SingleMu", muon, t) for t in (7, 15, 22)]

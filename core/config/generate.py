@@ -15,8 +15,8 @@ class L1Config(Config):
     energy: float = Field(default=13_600.0, ge=7_000, le=100_000)
     """Centre-of-mass energy of the proton pair in GeV: 13600 for Run 3, 14000 for Phase 2."""
     background: int = Field(default=100_000, gt=0)
-    """Background crossings, half of them without a hard collision, the rest shared equally among
-    the pTHat bins and the production of W and Z; their weights make the mixture right."""
+    """Background crossings: 35 % without a hard collision, the others in bins of pTHat and with W or
+    Z (docs/l1.md); their weights make the mixture right."""
     signal: int = Field(default=5_000, gt=0)
     """Crossings of each signal."""
     signals: tuple[str, ...] | None = None

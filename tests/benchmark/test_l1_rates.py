@@ -29,14 +29,14 @@ def test_nothing_passes() -> None:
 
 
 def test_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = {"background": 36, "signal": 2, "signals": ["ttbar"], "soft_pool": 20}
+    settings = {"background": 50, "signal": 2, "signals": ["ttbar"], "soft_pool": 20}
     settings |= {"hard_pool": 2, "pileup": 10}
     config = GenerateConfig.model_validate({"recipe": "l1", "workers": 1, "l1": settings})
     path = generate(config, 1, tmp_path)
     capsys.readouterr()
     assert l1_rates.main(str(path)) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("pile-up 10, 36 background crossings")
+    assert lines[0].startswith("pile-up 10, 50 background crossings")
     assert lines[1].split()[-1] == "ttbar"
     rates = {line.split()[0]: float(line.split()[1]) for line in lines[2:19]}
     assert rates["SingleJet60"] >= rates["SingleJet90"] >= rates["SingleJet180"]

@@ -107,7 +107,7 @@ class Pool:
         return len(self.pthat)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
 def load_pool(folder: Path, process: str) -> Pool:
     """The pool of a process from its chunks in `folder`, which must all be there."""
     paths = sorted(folder.glob(f"pool-{process}-*{SUFFIX}"))

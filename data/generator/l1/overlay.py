@@ -56,16 +56,13 @@ def draw(
 
 def overlay(draws: list[Draws], crossings: int) -> Overlaid:
     """The sum of all drawn collisions in each of `crossings` crossings."""
-    towers = np.zeros(crossings * 2 * CELLS)
-    owner, muons = [], []
-    for drawn in draws:
-        towers += _towers(drawn, crossings)
-        crossing, values = _muons(drawn)
-        owner.append(crossing)
-        muons.append(values)
+    keys, et = zip(*map(_towers, draws), strict=True)
+    owners, muons = zip(*map(_muons, draws), strict=True)
+    size = crossings * 2 * CELLS
+    towers = sum_by(np.concatenate(keys), np.concatenate(et), size)
     return Overlaid(
         et=towers.reshape(crossings, 2, RINGS, COLUMNS),
-        muon_crossing=np.concatenate(owner),
+        muon_crossing=np.concatenate(owners),
         muons=np.concatenate(muons),
     )
 
@@ -80,7 +77,8 @@ def _entries(counts: NDArray[np.int32], collision: NDArray[np.int64]) -> NDArray
     return result
 
 
-def _towers(drawn: Draws, crossings: int) -> NDArray[np.float64]:
+def _towers(drawn: Draws) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Cell among those of all crossings, and ET [GeV], of every deposit."""
     stored = drawn.pool.towers
     lengths = stored.counts[drawn.collision]
     entries = _entries(stored.counts, drawn.collision)
@@ -88,7 +86,7 @@ def _towers(drawn: Draws, crossings: int) -> NDArray[np.float64]:
     way = np.repeat(drawn.mirrored * COLUMNS + drawn.turn, lengths)
     cell = _MOVED[way, stored.cell[entries]]
     key = np.repeat(drawn.crossing * (2 * CELLS), lengths) + cell
-    return sum_by(key, stored.et[entries].astype(np.float64), crossings * 2 * CELLS)
+    return key, stored.et[entries].astype(np.float64)
 
 
 def _muons(drawn: Draws) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

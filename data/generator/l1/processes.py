@@ -47,6 +47,9 @@ STRATA = (
     Process("WZ", _WEAK),
 )
 """of inelastic collisions, from soft to rare; a crossing belongs to its last one"""
+SHARES = (0.35, 0.20, 0.15, 0.08, 0.06, 0.04, 0.04, 0.03, 0.02, 0.03)
+"""of the simulated background crossings, by stratum: at pile-up 60 no crossing weighs much more than
+those of the soft stratum, and the rates of the tail are as well known as those of the bulk"""
 
 _BSM = "Higgs:useBSM = on"
 _DARK_MASSES = tuple(

@@ -1,6 +1,7 @@
 """The recipe l1 as a sample: pools of collisions first, then crossings, then one tree."""
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from triggerforge.config.generate import GenerateConfig, L1Config
 from triggerforge.data.generator.l1.collisions import PoolTask, load_pool
 from triggerforge.data.generator.l1.crossing import PER_CHUNK, CrossingTask, strata_of
-from triggerforge.data.generator.l1.processes import SIGNALS, STRATA, Process
+from triggerforge.data.generator.l1.processes import SHARES, SIGNALS, STRATA, Process
 from triggerforge.data.generator.l1.schema import ABOUT, BACKGROUND, TREE, describe
 from triggerforge.data.generator.l1.towers import CELLS
 from triggerforge.data.generator.pool import chunk_path, read_chunk
@@ -162,17 +163,17 @@ def chosen_signals(config: L1Config) -> tuple[Process, ...]:
 
 
 def shares(background: int) -> tuple[int, ...]:
-    """Crossings of each stratum: half in the soft one, the others equal, the soft one has the rest.
+    """Crossings of each stratum by `SHARES`; the soft one has what is left over.
 
     Raises ConfigError if a stratum would get none.
     """
-    hard = background // (2 * (len(STRATA) - 1))
-    if not hard:
+    hard = [int(background * share) for share in SHARES[1:]]
+    if not min(hard):
         raise ConfigError(
             f"{background} background crossings for {len(STRATA)} strata; give "
-            f"generate.l1.background >= {2 * (len(STRATA) - 1)}"
+            f"generate.l1.background >= {math.ceil(1 / min(SHARES))}"
         )
-    return (background - hard * (len(STRATA) - 1), *[hard] * (len(STRATA) - 1))
+    return (background - sum(hard), *hard)
 
 
 def _chunks(total: int, size: int) -> Iterator[tuple[int, int, int]]:
