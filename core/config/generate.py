@@ -72,8 +72,9 @@ class GenerateConfig(Config):
     """Further Pythia settings, such as "TimeShower:alphaSvalue = 0.13"; they come last and win."""
 
     def identity(self) -> dict[str, Any]:
-        """All but the number of processes, which does not change the events."""
-        return self.model_dump(mode="json", exclude={"workers"})
+        """What changes the events: neither the number of processes nor keys of other recipes."""
+        others = _OF_JETS if self.recipe == "l1" else ("l1",)
+        return self.model_dump(mode="json", exclude={"workers", *others})
 
     @model_validator(mode="after")
     def _keys_belong_to_the_recipe(self) -> Self:
