@@ -130,7 +130,8 @@ def _print_speed(record: dict[str, Any]) -> None:
     crossings, steps = sum(record["events"].values()), record["seconds_of_steps"]
     sys.stdout.write(
         f"{crossings / record['seconds']:.0f} crossings/s with {record['workers']} processes, "
-        f"simulation of the pools included ({steps['collisions']} s); overlay and trigger objects "
+        f"simulation of the pools included ({steps['collisions']} s; a resumed run counts from its "
+        f"last start); overlay and trigger objects "
         f"alone {crossings / steps['crossings']:.0f}/s\n"
     )
 

@@ -18,6 +18,7 @@ from triggerforge.data.generator.l1.towers import CELLS
 from triggerforge.data.generator.pool import chunk_path, read_chunk
 from triggerforge.data.generator.rootfile import Branches, joined, write_tree
 from triggerforge.data.generator.sample import Columns, Step
+from triggerforge.data.generator.seeds import derived_seed
 from triggerforge.data.l1.layout import INPUTS
 from triggerforge.errors import ConfigError, did_you_mean
 
@@ -94,7 +95,9 @@ class CrossingSample:
         for index in sorted({task.index for task in self._crossings}):
             tasks = [task for task in self._crossings if task.index == index]
             whole = joined([self._branches(task) for task in tasks])
-            order = np.random.default_rng([self._seed, index]).permutation(len(whole["label"]))
+            # not the bare seed: the split draws from that, and would undo the mixing
+            rng = np.random.default_rng(derived_seed(self._seed, "mix", index))
+            order = rng.permutation(len(whole["label"]))
             yield {name: column[order] for name, column in whole.items()}
 
     def _branches(self, task: CrossingTask) -> Columns:
