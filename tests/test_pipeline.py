@@ -1,5 +1,6 @@
 """The main job from end to end, small but real: every stage, every tool, and kill -9 in each."""
 
+import hashlib
 import json
 import os
 import signal
@@ -101,11 +102,11 @@ def test_kill_9_in_every_stage_loses_nothing(tmp_path: Path) -> None:
 
 
 def require_whole_stages(folder: Path) -> None:
-    """Whatever stands under a stage's own name is sealed, and every sealed file has its size."""
+    """Whatever stands under a stage's own name is sealed, and every file is the sealed one."""
     for stage in (p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        seal = json.loads((stage / ".stage.json").read_text())
-        sizes = {name: (stage / name).stat().st_size for name in seal["files"]}
-        assert sizes == seal["files"]
+        sealed = json.loads((stage / ".stage.json").read_text())["files"]
+        sums = {f: hashlib.sha256((stage / f).read_bytes()).hexdigest() for f in sealed}
+        assert sums == {f: entry["sha256"] for f, entry in sealed.items()}
 
 
 def _kill_in(stage: str, folder: Path, runs: Path) -> None:
