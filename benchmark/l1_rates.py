@@ -26,9 +26,8 @@ from triggerforge.data.generate import generate
 from triggerforge.data.generator.l1.schema import ABOUT, TREE
 from triggerforge.data.l1.layout import SLOTS
 from triggerforge.result import RECORD_FILE
+from triggerforge.trigger.curve import REVOLUTION_KHZ
 
-REVOLUTIONS_KHZ = 11.2455
-"""of a bunch in the LHC"""
 BUNCHES = 2544
 """colliding at CMS in the densest filling scheme of 2018"""
 _SEED = 1
@@ -64,7 +63,7 @@ def main(source: str = str(_CROSSINGS), pileup: str = "60") -> int:
 
 def _print(path: Path) -> int:
     sample = _read(path)
-    total = REVOLUTIONS_KHZ * BUNCHES
+    total = REVOLUTION_KHZ * BUNCHES
     background = sample.label == 0
     sys.stdout.write(
         f"pile-up {sample.pileup:g}, {background.sum()} background crossings that stand for "

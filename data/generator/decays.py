@@ -7,31 +7,17 @@ without their helicity; Pythia's own pairs of bosons carry the full spin correla
 import numpy as np
 import pythia8mc
 
-_RESONANCE = -22  # status of an object of the hard process that decays
-_BOSONS = (23, 24)
+from triggerforge.data.generator.hooks import DecayHook
 
 
-class IsotropicDecays(pythia8mc.UserHooks):  # type: ignore[misc]  # Pythia's classes have no types
-    """Turns the decays of W and Z of the hard process, before anything is radiated."""
+class IsotropicDecays(DecayHook):
+    """Turns the decays of W and Z of the hard process."""
 
-    def __init__(self, seed: int) -> None:
-        super().__init__()
-        self._rng = np.random.default_rng(seed)
+    particles = frozenset({23, 24})
 
-    def canVetoProcessLevel(self) -> bool:
-        """Tells Pythia to call `doVetoProcessLevel`."""
-        return True
-
-    def doVetoProcessLevel(self, process: pythia8mc.Event) -> bool:
-        """Turns the decays in `process`, Pythia's record of the hard process; vetoes no event."""
-        for index in range(process.size()):
-            boson = process[index]
-            if boson.status() == _RESONANCE and boson.idAbs() in _BOSONS:
-                self._turn(process, boson)
-        return False
-
-    def _turn(self, process: pythia8mc.Event, boson: pythia8mc.Particle) -> None:
+    def change(self, process: pythia8mc.Event, index: int) -> None:
         """Gives the two decay products one random direction, back to back at rest with the boson."""
+        boson = process[index]
         cos_theta, phi = self._rng.uniform(-1, 1), self._rng.uniform(-np.pi, np.pi)
         sin_theta = np.sqrt(1 - cos_theta**2)
         direction = np.array([sin_theta * np.cos(phi), sin_theta * np.sin(phi), cos_theta])

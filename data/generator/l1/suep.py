@@ -11,9 +11,11 @@ import numpy as np
 import pythia8mc
 from numpy.typing import NDArray
 
+from triggerforge.data.generator.hooks import DecayHook
+
 _MESON = 4900111
 _MASS, _TEMPERATURE = 2.0, 2.0  # [GeV]
-_RESONANCE, _OUTGOING = -22, 23  # status of what decays, and of what it decays to
+_OUTGOING = 23  # status of what the scalar decays to
 _SCALAR = 25
 _SCALE_STEPS = 60
 
@@ -27,27 +29,13 @@ SUEP_SETTINGS = (
 )
 
 
-class SoftBomb(pythia8mc.UserHooks):  # type: ignore[misc]  # Pythia's classes have no types
+class SoftBomb(DecayHook):
     """Replaces the decay of the scalar of the hard process."""
 
-    def __init__(self, seed: int) -> None:
-        super().__init__()
-        self._rng = np.random.default_rng(seed)
+    particles = frozenset({_SCALAR})
 
-    def canVetoProcessLevel(self) -> bool:
-        """Tells Pythia to call `doVetoProcessLevel`."""
-        return True
-
-    def doVetoProcessLevel(self, process: pythia8mc.Event) -> bool:
-        """Changes `process`, Pythia's record of the hard process; vetoes no event."""
-        for index in range(process.size()):
-            scalar = process[index]
-            if scalar.id() == _SCALAR and scalar.status() == _RESONANCE:
-                self._explode(process, index)
-                break
-        return False
-
-    def _explode(self, process: pythia8mc.Event, index: int) -> None:
+    def change(self, process: pythia8mc.Event, index: int) -> None:
+        """Photons of the decay become mesons, and more mesons are appended."""
         scalar = process[index]
         mass, momentum, first = scalar.m(), scalar.p(), scalar.daughter1()
         for number, at_rest in enumerate(thermal_momenta(mass, self._rng)):
