@@ -25,6 +25,7 @@ from triggerforge.config.generate import GenerateConfig
 from triggerforge.data.generate import generate
 from triggerforge.data.generator.l1.schema import ABOUT, TREE
 from triggerforge.data.l1.layout import SLOTS
+from triggerforge.data.l1.scales import CALO_ETA, JET_PT
 from triggerforge.result import RECORD_FILE
 from triggerforge.trigger.curve import REVOLUTION_KHZ
 
@@ -32,8 +33,7 @@ BUNCHES = 2544
 """colliding at CMS in the densest filling scheme of 2018"""
 _SEED = 1
 _CROSSINGS = 20_000
-_LSB = 0.5
-_CENTRAL = 2.5 / 0.0435
+_CENTRAL = 2.5 / CALO_ETA.lsb
 
 Array = NDArray[np.float64]
 
@@ -100,7 +100,7 @@ def triggers(sample: Sample) -> dict[str, NDArray[np.bool_]]:
         objects = sample.objects[:, SLOTS[kind]].astype(np.float64)
         inside = np.abs(objects[..., 1]) < _CENTRAL
         pt = np.where(inside, objects[..., 0], 0.0) if central else objects[..., 0]
-        result: Array = -np.sort(-pt, axis=1)[:, nth] * _LSB
+        result: Array = -np.sort(-pt, axis=1)[:, nth] * JET_PT.lsb  # the same for all objects
         return result
 
     jet, egamma, muon = leading("jet", 0, True), leading("eg", 0, True), leading("mu")

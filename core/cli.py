@@ -59,9 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for verb, purpose in _VERBS.items():
-        _config_verb(verbs, verb, purpose, _run_stage).add_argument(
-            "--runs", type=Path, default=Path("runs"), help="folder of all runs (runs/)"
-        )
+        _runs(_config_verb(verbs, verb, purpose, _run_stage))
     _config_verb(verbs, "config", "print the resolved configuration, commented", _show_config)
     check = verbs.add_parser("check", help="tools found, what is missing and how to get it")
     check.set_defaults(call=_check)
@@ -75,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         help="alir, hgq2, onnxruntime, onnxruntime-quantized, torch; hls4ml, rtl build the firmware first",
     )
     _common(score)
-    score.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (runs/)")
+    _runs(score)
     score.set_defaults(call=_score)
     _rates_verb(verbs)
     return parser
@@ -91,9 +89,7 @@ def _rates_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     parser.add_argument("--threshold", type=float, help="the rate of this threshold instead")
     parser.add_argument("-o", "--output", type=Path, help="hand-over record: *.json or *.yaml")
     _common(parser)
-    parser.add_argument(
-        "--runs", type=Path, default=Path("runs"), help="folder of all runs (runs/)"
-    )
+    _runs(parser)
     parser.set_defaults(call=_rates)
 
 
@@ -115,6 +111,12 @@ def _common(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. train.epochs=3"
     )
     parser.add_argument("--quick", action="store_true", help="the small size, for a first look")
+
+
+def _runs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), help="folder of all runs (runs/)"
+    )
 
 
 def _run_stage(options: argparse.Namespace) -> None:

@@ -26,15 +26,17 @@ def momenta(batch: EventBatch) -> NDArray[np.float64]:
     return np.stack([batch.e, batch.px, batch.py, batch.pz], axis=1)
 
 
-def cos_theta(batch: EventBatch, boson: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Of the first quark in the rest frame of the boson, against its direction of flight."""
-    p, quark = momenta(batch)[boson], momenta(batch)[batch.daughter1[boson]]
-    other = momenta(batch)[batch.daughter2[boson]]
-    flight = np.linalg.norm(p[:, 1:], axis=1)
-    mass = np.sqrt(p[:, 0] ** 2 - flight**2)
-    along = ((quark - other)[:, 1:] * p[:, 1:]).sum(axis=1) / flight
-    # quarks of nearly no mass: their momenta at rest are half the boson's mass
-    return (p[:, 0] * along - flight * (quark - other)[:, 0]) / mass**2
+def cosines(batch: EventBatch, boson: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Of the first quark in the rest frame of the boson, against its flight and each fixed axis."""
+    p, k = momenta(batch)[boson], momenta(batch)[batch.daughter1[boson]]
+    energy, flight = p[:, 0], p[:, 1:]
+    mass = np.sqrt(energy**2 - (flight**2).sum(axis=1))
+    along = (k[:, 1:] * flight).sum(axis=1)
+    boost = along / (mass * (energy + mass)) - k[:, 0] / mass
+    at_rest = k[:, 1:] + flight * boost[:, None]
+    at_rest /= np.linalg.norm(at_rest, axis=1)[:, None]
+    forward = flight / np.linalg.norm(flight, axis=1)[:, None]
+    return {"flight": (at_rest * forward).sum(axis=1)} | dict(zip("xyz", at_rest.T, strict=True))
 
 
 def bosons(batch: EventBatch) -> NDArray[np.int64]:
@@ -44,14 +46,14 @@ def bosons(batch: EventBatch) -> NDArray[np.int64]:
 @pytest.mark.parametrize("label", [2, 3])
 def test_the_direction_is_even(label: int) -> None:
     batch = events(label, seed=5)
-    found = cos_theta(batch, bosons(batch))
-    assert len(found) == 8000
-    assert kstest((found + 1) / 2, "uniform").pvalue > 0.001
+    for found in cosines(batch, bosons(batch)).values():
+        assert len(found) == 8000
+        assert kstest((found + 1) / 2, "uniform").pvalue > 0.001
 
 
 def test_without_the_hook_it_is_not() -> None:
     batch = events(2, seed=None)
-    found = cos_theta(batch, bosons(batch))
+    found = cosines(batch, bosons(batch))["flight"]
     assert kstest((found + 1) / 2, "uniform").pvalue < 1e-6
 
 
