@@ -28,6 +28,7 @@ from triggerforge.data.l1.layout import SLOTS
 from triggerforge.data.l1.scales import CALO_ETA, JET_PT
 from triggerforge.result import RECORD_FILE
 from triggerforge.trigger.curve import REVOLUTION_KHZ
+from triggerforge.trigger.intervals import Tally
 
 BUNCHES = 2544
 """colliding at CMS in the densest filling scheme of 2018"""
@@ -73,9 +74,11 @@ def _print(path: Path) -> int:
         + "\n"
     )
     for name, passed in triggers(sample).items():
-        value, error = rate(sample.weight[background], passed[background], total)
+        tally = Tally.of(passed[background], sample.weight[background])
         parts = [f"{passed[sample.label == i].mean():11.3f}" for i in _signals(sample)]
-        sys.stdout.write(f"{name:22s} {value:10.3f} +- {error:6.3f}  {'  '.join(parts)}\n")
+        sys.stdout.write(
+            f"{name:22s} {total * tally.fraction:10.3f} +- {total * tally.error:6.3f}  {'  '.join(parts)}\n"
+        )
     record = path.parent / RECORD_FILE
     if record.exists():
         _print_record(json.loads(record.read_text())["data"]["generator"])
@@ -112,17 +115,6 @@ def triggers(sample: Sample) -> dict[str, NDArray[np.bool_]]:
     cuts += [("SingleMu", muon, t) for t in (7, 15, 22)]
     cuts += [("DoubleMu", leading("mu", 1), t) for t in (8,)]
     return {f"{name}{threshold}": values >= threshold for name, values, threshold in cuts}
-
-
-def rate(weight: Array, passed: NDArray[np.bool_], total: float) -> tuple[float, float]:
-    """Rate and statistical error, in the unit of `total`, of crossings with `weight` (N,).
-
-    The error is that of the weighted fraction of accepted crossings.
-    """
-    everything = weight.sum()
-    fraction = weight[passed].sum() / everything
-    variance = (weight**2 * (passed - fraction) ** 2).sum() / everything**2
-    return float(total * fraction), float(total * np.sqrt(variance))
 
 
 def _print_speed(record: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ environment. The torch model goes over as the neutral layer graph, the events as
 """
 
 import json
+import math
 import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -113,6 +114,7 @@ def qkeras_parity(
     rows = []
     for name, found in (("qkeras", result.logits), ("qkeras-hls4ml", result.hls4ml)):
         difference = np.abs(found.reshape(len(found), -1) - outputs[: len(found)]) / lsb
+        largest = float(difference.max(initial=0.0))
         rows.append(
             ParityRow(
                 reference="hgq2",
@@ -121,7 +123,7 @@ def qkeras_parity(
                 inputs="test",
                 outputs=difference.size,
                 mismatches=int((difference != 0).sum()),
-                max_lsb=float(difference.max(initial=0.0)),
+                max_lsb=largest if math.isfinite(largest) else None,
             )
         )
     return rows

@@ -239,11 +239,21 @@ def _make(run: Run, target: str) -> list[str]:
         key = keys[stage.name] = _key(run, stage, keys)
         there = run.folder.is_done(stage.name, key)
         say(f"[bold]{stage.name}[/bold] {'is there already' if there else '…'}")
+        if stage.name in ("generate", "data") and not there:
+            _require_model_arguments(run.config, needed)
         if stage.name == "train" and not there and _BY_NAME["compress"] in needed:
             _require_fixed_point_form(run)
         run.folder.run(stage.name, key, partial(stage.work, run), shared=stage.shared)
         done.append(stage.name)
     return done
+
+
+def _require_model_arguments(config: RunConfig, needed: list[Stage]) -> None:
+    """Looks at the network's arguments before any stage takes its time."""
+    if any(stage.name == "train" and stage.wanted(config) for stage in needed):
+        from triggerforge.training.build import require_arguments
+
+        require_arguments(config.train.model)
 
 
 def _require_fixed_point_form(run: Run) -> None:

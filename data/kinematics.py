@@ -171,6 +171,13 @@ class Plan:
         return False
 
     def _hint(self, name: str, particle: bool) -> str:
+        if name in self._columns[not particle]:
+            if particle:
+                return "the file has it once an event: it belongs among the event's quantities"
+            return (
+                f"the file has a list of it in each event: reduce it in `data.mapping.columns`, such "
+                f"as {{{name}_max: max({name})}}, or use inputs of kind `constituents`"
+            )
         table = PARTICLE if particle else EVENT
         trial = frozenset(self._columns[particle]) | {
             n for n in table if self._resolve(n, particle, ())

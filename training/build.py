@@ -41,6 +41,16 @@ def architecture_of(config: ModelConfig, folder: Path) -> Architecture:
     }
 
 
+def require_arguments(config: ModelConfig) -> None:
+    """Raises ModelError if one of triggerforge's own networks is given arguments it does not take.
+
+    It needs no events; those of a user's class are looked at when it is built.
+    """
+    if config.name is not None:
+        given = dict(config.kwargs) | {"contract": None, "n_classes": None}
+        _check_arguments(config.name, MODELS[config.name], config.kwargs, given)
+
+
 def untrained_module(config: ModelConfig, contract: InputContract, n_classes: int) -> nn.Module:
     """The module of `config` with random weights, from the user's own file where it names one.
 

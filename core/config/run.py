@@ -1,6 +1,6 @@
 """The whole configuration of a run: one section a stage, in the order in which they run."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from triggerforge.config.base import Config
 from triggerforge.config.benchmark import BenchmarkConfig
@@ -39,3 +39,13 @@ class RunConfig(Config):
     """Rates and working points; left out where the events do not stand for bunch crossings."""
     report: ReportConfig = ReportConfig()
     """The HTML report."""
+
+    @model_validator(mode="after")
+    def _a_weight_for_each_class(self) -> "RunConfig":
+        weights, classes = self.train.class_weights, self.data.classes
+        if isinstance(weights, list) and classes and len(weights) != len(classes):
+            raise ValueError(
+                f"train.class_weights has {len(weights)} numbers for the {len(classes)} classes "
+                f"{list(classes)} of data.classes; give {len(classes)}"
+            )
+        return self

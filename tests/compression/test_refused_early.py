@@ -47,6 +47,18 @@ def test_it_may_still_be_trained_by_itself(tmp_path: Path) -> None:
     assert (tmp_path / "runs" / "mine" / "train" / "model.pt").is_file()
 
 
+def test_arguments_are_looked_at_before_events_are_made(tmp_path: Path) -> None:
+    tree = {
+        "name": "typo",
+        "generate": {"recipe": "jets5", "jets": 1_000_000},
+        "data": {},
+        "train": {"model": {"name": "mlp", "kwargs": {"hiden": [4]}}},
+    }
+    with pytest.raises(ModelError, match="no argument 'hiden'; did you mean 'hidden'"):
+        execute(Run(RunConfig.model_validate(tree), tmp_path), "train")
+    assert not (tmp_path / "typo" / "generate").exists()
+
+
 def test_errors_name_the_users_file(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=rf"{tmp_path}/mine\.py is no class of torch\.nn\.Module"):
         execute(run(tmp_path, "Plain"), "compress")

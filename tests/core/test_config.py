@@ -58,6 +58,13 @@ def test_a_bad_setting_is_explained(config: Path, setting: str, message: str) ->
         load_config(config, [setting])
 
 
+def test_a_weight_for_each_class(config: Path) -> None:
+    classes, weights = "data.classes=[q, g, t]", "train.class_weights=[1, 2]"
+    with pytest.raises(ConfigError, match="has 2 numbers for the 3 classes .*; give 3"):
+        load_config(config, [classes, weights])
+    assert load_config(config, [weights]).train.class_weights == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

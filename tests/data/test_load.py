@@ -205,7 +205,7 @@ def test_missing_files(tmp_path: Path, jets: Any, written: Write) -> None:
         ({"label": "label + 1", "classes": ["a", "b"]}, r"labels are not integers in 0\.\.1"),
         ({"inputs": {"names": ["log(j_zlogz)"]}}, "NaN or infinite, the first is 'log.j_zlogz.'"),
         ({"weights": "sqrt(-jet_pt)"}, "60 values .* the first is 'weight' of event 0"),
-        ({"inputs": {"names": ["part_pt"]}}, "no quantity of an event 'part_pt'"),
+        ({"inputs": {"names": ["part_pt"]}}, "no quantity of an event 'part_pt'.*reduce it"),
         ({"mapping": {"columns": {"a": "part_pt"}}, "inputs": {"names": ["a"]}}, "single number"),
         ({"inputs": {"names": ["jet_pt +"]}}, "is no expression"),
         ({"max_events": 4, "seed": 1}, "Extra inputs"),

@@ -47,6 +47,20 @@ def test_the_ends_are_where_the_belief_says(method: Method) -> None:
     assert 0 < low < tally.fraction < high < 1
 
 
+def test_the_error_of_weighted_events_is_their_spread() -> None:
+    """Two parts of known acceptance, a thousand times: pulls have a width of one."""
+    rng = np.random.default_rng(1)
+    weight = np.repeat([1.0, 0.01], [2000, 500])
+    accept = np.repeat([0.05, 0.6], [2000, 500])
+    truth = (weight * accept).sum() / weight.sum()
+    pulls = []
+    for _ in range(1000):
+        tally = Tally.of(rng.random(2500) < accept, weight)
+        pulls.append((tally.fraction - truth) / tally.error)
+    assert abs(np.mean(pulls)) < 0.15
+    assert np.std(pulls) == pytest.approx(1.0, abs=0.1)
+
+
 def test_the_error_is_binomial_without_weights_and_sum_w2_for_small_fractions() -> None:
     assert counts(30, 100).error == pytest.approx(np.sqrt(0.3 * 0.7 / 100))
     weight = np.concatenate([np.array([3.0, 5.0]), np.ones(100_000)])

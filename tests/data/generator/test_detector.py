@@ -1,8 +1,11 @@
 """Each part of the detector gives the resolutions and efficiencies that the cards state."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
+from tests.data.generator.conftest import shoot
 from triggerforge.data.generator.calorimeter import TowerGrid
 from triggerforge.data.generator.cards import CARDS, Card
 from triggerforge.data.generator.detector import respond
@@ -10,19 +13,7 @@ from triggerforge.data.generator.particles import Kind, Particles
 from triggerforge.data.generator.tracker import calorimeter_phi, log_normal, reconstruct
 
 COUNT = 20_000
-
-
-def gun(kind: Kind, pt: float, eta: float, charge: int = 0, mass: float = 0.0) -> Particles:
-    """COUNT events of one particle."""
-    return Particles(
-        event=np.arange(COUNT),
-        pt=np.full(COUNT, pt),
-        eta=np.full(COUNT, eta),
-        phi=np.random.default_rng(1).uniform(-np.pi, np.pi, COUNT),
-        mass=np.full(COUNT, mass),
-        charge=np.full(COUNT, charge, dtype=np.int8),
-        kind=np.full(COUNT, kind, dtype=np.int8),
-    )
+gun = partial(shoot, COUNT)
 
 
 @pytest.fixture

@@ -1,8 +1,11 @@
 """Trigger objects of towers set by hand, and of single particles through the calorimeter."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
+from tests.data.generator.conftest import shoot
 from triggerforge.data.generator.l1.digitise import Primitives, digitise, region_map
 from triggerforge.data.generator.l1.egamma import find_egamma
 from triggerforge.data.generator.l1.jetfinder import find_jets
@@ -17,9 +20,10 @@ from triggerforge.data.generator.l1.towers import (
     RINGS,
     deposit,
 )
-from triggerforge.data.generator.particles import Kind, Particles
+from triggerforge.data.generator.particles import Kind
 
 COUNT = 4000
+gun = partial(shoot, COUNT)
 ECAL, HCAL = 0, 1
 
 
@@ -29,19 +33,6 @@ def towers(*hits: tuple[int, int, int, float]) -> Primitives:
     for layer, ring, column, energy in hits:
         et[0, layer, ring, column] = energy
     return digitise(et)
-
-
-def gun(kind: Kind, pt: float, eta: float, charge: int = 0, mass: float = 0.0) -> Particles:
-    """COUNT collisions of one particle."""
-    return Particles(
-        event=np.arange(COUNT),
-        pt=np.full(COUNT, pt),
-        eta=np.full(COUNT, eta),
-        phi=np.random.default_rng(1).uniform(-np.pi, np.pi, COUNT),
-        mass=np.full(COUNT, mass),
-        charge=np.full(COUNT, charge, dtype=np.int8),
-        kind=np.full(COUNT, kind, dtype=np.int8),
-    )
 
 
 def test_rings_are_cms_towers() -> None:
