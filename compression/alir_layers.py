@@ -15,6 +15,8 @@ from triggerforge.compression.backend import keras
 # after the backend is chosen: alkaid imports keras
 from alkaid.converter.builtin.keras.layers._base import ReplayOperationBase
 from alkaid.trace import fixed_variable_array
+from alkaid.trace.passes import canon
+from alkaid.types import CombLogic
 
 
 class _BatchedReshape(ReplayOperationBase):  # type: ignore[misc]
@@ -44,3 +46,15 @@ def _product(matrix: NDArray[Any], row: Any, options: Any) -> NDArray[Any]:
 
 
 fixed_variable_array.cmvm = _product
+
+
+def _as_they_are(graph: CombLogic) -> CombLogic:
+    """In the place of a pass of alkaid 0.8.2 that is to simplify wraps to a number's highest bit.
+
+    It drops the shift of a wrap to one bit wherever that bit's value is that of the source's highest
+    bit before the shift, and so takes another bit of it.
+    """
+    return graph
+
+
+canon.canonicalize_msb_wraps = _as_they_are

@@ -27,3 +27,11 @@ def test_a_product_whose_only_variables_are_pruned() -> None:
     values = np.array([[0.0, -3.0], [2.0, 1.0]])
     found = program.predict(values.reshape(1, -1)).reshape(2, 2)
     np.testing.assert_array_equal(found, values @ matrix)
+
+
+def test_one_bit_of_a_shifted_number() -> None:
+    """Its value is that of the number's highest bit before the shift."""
+    x = FVArray.from_kif(*np.array([[0], [0], [4]]), HWConfig(1, 1, -1), 0, None)
+    program = trace(x, (x * 4.0).quantize(0, 0, 1), keep_dead_inputs=True)
+    values = np.arange(16)[:, None] / 16
+    np.testing.assert_array_equal(program.predict(values), np.floor(values * 4 / 0.5) % 2 * 0.5)
