@@ -23,6 +23,8 @@ MODULES: Registry[Converter] = Registry("torch module")
 FUNCTIONS: Registry[Converter] = Registry("torch function")
 C = TypeVar("C", bound=Converter)
 
+_TABLE = "none; docs/lowering.md lists what has one"
+_MASK = "multiplication by a 0/1 input, such as the contract's `valid`"
 _NEAREST = {
     "LSTM": "a Linear over the flattened sequence, or Conv1d",
     "GRU": "a Linear over the flattened sequence, or Conv1d",
@@ -32,6 +34,18 @@ _NEAREST = {
     "InstanceNorm1d": "BatchNorm1d, which folds into the weights",
     "MultiheadAttention": "its Linear layers, einsum and softmax written out",
     "Embedding": "Linear on a one-hot input",
+    "GLU": "its two Linear layers, sigmoid and a product",
+    "abs": "maximum(x, -x)",
+    "clamp": "relu6 or hardtanh, or maximum and minimum with a constant",
+    "gt": _MASK,
+    "ge": _MASK,
+    "lt": _MASK,
+    "le": _MASK,
+    "eq": _MASK,
+    "ne": _MASK,
+    "round": "nothing: the quantisers round",
+    "floor": "nothing: the quantisers round",
+    "ceil": "nothing: the quantisers round",
     "sqrt": "a table activation such as tanh or exp",
     "sin": "a table activation such as tanh",
     "cos": "a table activation such as tanh",
@@ -84,8 +98,8 @@ class Reader:
     def unsupported(self, why: str, nearest: str = "") -> UnsupportedOperationError:
         """The error for the node under way."""
         known = {**dict.fromkeys(MODULES), **dict.fromkeys(FUNCTIONS)}
-        close = get_close_matches(self.what, known, n=1, cutoff=0.0)
-        nearest = nearest or _NEAREST.get(self.what, close[0] if close else "Linear")
+        close = get_close_matches(self.what, known, n=1, cutoff=0.75)
+        nearest = nearest or _NEAREST.get(self.what, close[0] if close else _TABLE)
         where = self.path or "the module's forward"
         return UnsupportedOperationError(
             f"{where}: {self.what} {why}; nearest supported form: {nearest}"
@@ -108,7 +122,10 @@ class Reader:
     def affine(self, x: Symbol, scale: Any = 1.0, offset: Any = 0.0) -> Symbol:
         """x * scale + offset with constants that broadcast against one event."""
         constants = [self._per_event(c, x) for c in (scale, offset)]
-        return self.add("affine", x, scale=constants[0], offset=constants[1])
+        shape = np.broadcast_shapes(x.shape, *(c.shape for c in constants))
+        if shape != x.shape:
+            x = self.add("expand", x, shape=shape)
+        return self.add("affine", x, shape=shape, scale=constants[0], offset=constants[1])
 
     def _per_event(self, constant: Any, x: Symbol) -> Array:
         array = np.asarray(constant, np.float32)
@@ -118,6 +135,8 @@ class Reader:
             array = array[:1]
         if array.ndim != rank or array.shape[0] != 1:
             raise self.unsupported("with a constant that differs between events", "one per input")
+        if not np.isfinite(array).all():
+            raise self.unsupported("with a constant of NaN or inf", "a large finite number")
         event: Array = array[0]
         return event
 

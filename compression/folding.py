@@ -18,8 +18,8 @@ def fold(graph: Graph) -> Graph:
         step(graph, layer) for layer in graph for step in _STEPS if layer.name in graph.layers
     ):
         pass
-    for layer in graph:
-        _fuse_relu(graph, layer)
+    for name in list(graph.layers):
+        _fuse_relu(graph, graph[name])
     return graph
 
 

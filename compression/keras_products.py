@@ -52,7 +52,7 @@ def _conv(model: Model, layer: Layer, inputs: list[Value]) -> Value:
     value = arranged(model, inputs[0], (*range(1, rank), 0))
     kernel, bias = layer.weights["kernel"], layer.weights.get("bias")
     stride, padding = layer.attrs["stride"], layer.attrs["padding"]
-    plain = all(s == 1 for s in stride) and layer.attrs["groups"] == 1
+    plain = all(s == 1 for s in stride)
     if plain and all(k == 1 for k in kernel.shape[:-2]) and not np.any(padding):
         weights = layer.weights | {"kernel": kernel.reshape(kernel.shape[-2:])}
         return _dense(model, replace(layer, weights=weights), value)
@@ -63,7 +63,6 @@ def _conv(model: Model, layer: Layer, inputs: list[Value]) -> Value:
         kernel.shape[:-2],
         strides=stride,
         padding=mode,
-        groups=layer.attrs["groups"],
         activation=layer.attrs.get("activation"),
         use_bias=bias is not None,
         name=model.name(layer.name),

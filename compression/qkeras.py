@@ -16,14 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from triggerforge.compression.folding import fold
 from triggerforge.compression.graph import Graph
+from triggerforge.compression.lowering import checked_graph
 from triggerforge.compression.quantized_model import QuantizedModel
-from triggerforge.compression.torch_reader import read_torch
 from triggerforge.config.compress import CompressConfig
 from triggerforge.data.contract import InputContract
 from triggerforge.data.dataset import Splits
-from triggerforge.errors import MissingToolError, ToolFailedError
+from triggerforge.errors import MissingToolError, ToolFailedError, UnsupportedOperationError
 from triggerforge.fixedpoint import FixedFormat
 from triggerforge.progress import say
 from triggerforge.result import ParityRow
@@ -50,8 +49,8 @@ def train_qkeras(
 ) -> QKerasResult:
     """Trains the QKeras twin of `module` in `folder`; a killed call goes on from its last epoch.
 
-    Raises MissingToolError if the environment is not there, UnsupportedOperationError if torch.fx
-    or the graph fails, ToolFailedError with the end of the worker's log if the worker fails.
+    Raises MissingToolError if the environment is not there, UnsupportedOperationError for a layer
+    without a QKeras form, what `lower` raises, ToolFailedError with the end of the worker's log if the worker fails.
     """
     python = Path(config.qkeras.python)
     if not python.is_file():
@@ -71,7 +70,8 @@ def train_qkeras(
 def _write_job(
     module: nn.Module, splits: Splits, config: CompressConfig, seed: int, folder: Path
 ) -> None:
-    graph = fold(read_torch(module, splits.contract))
+    graph = checked_graph(module, splits.contract)[0]
+    require_qkeras_form(graph)
     write_json(folder / "graph.json", graph_record(graph))
     weights = {f"{a.name}/{key}": w for a in graph for key, w in a.weights.items()}
     np.savez(folder / "weights.npz", **weights)  # type: ignore[arg-type]
@@ -100,6 +100,26 @@ def _write_job(
     write_json(folder / "job.json", job)
 
 
+def require_qkeras_form(graph: Graph) -> None:
+    """Raises UnsupportedOperationError for the first layer that QKeras cannot be given.
+
+    The worker has a converter for each of these operations (qkeras_env/network.py).
+    """
+    for layer in graph:
+        where = f"{layer.path or layer.name}: {layer.op}"
+        chain = layer.op in QKERAS_OPERATIONS and len(layer.inputs) <= 1
+        if not chain:
+            raise UnsupportedOperationError(
+                f"{where} of {len(layer.inputs)} inputs has no QKeras form here, which is a chain of "
+                f"{', '.join(sorted(QKERAS_OPERATIONS))}; use compress.method hgq"
+            )
+        if layer.op == "conv" and np.any(layer.attrs["padding"]):
+            raise UnsupportedOperationError(
+                f"{where} with padding has no QKeras form here; use padding=0, or compress.method hgq"
+            )
+
+
+QKERAS_OPERATIONS = frozenset({"input", "linear", "conv", "pool", "relu", "reshape", "transpose"})
 _BITS = {"weight", "weight_integer", "activation", "activation_integer"}
 
 

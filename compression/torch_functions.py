@@ -14,6 +14,7 @@ from triggerforge.compression.converters import (
     is_constant,
     torch_function,
 )
+from triggerforge.compression.graph import Array
 
 
 @torch_function("relu")
@@ -22,7 +23,7 @@ def relu(g: Reader, x: Symbol, inplace: bool = False) -> Symbol:
 
 
 def _table(function: str) -> Converter:
-    def convert(g: Reader, x: Symbol, inplace: bool = False) -> Symbol:
+    def convert(g: Reader, x: Symbol, *, inplace: bool = False) -> Symbol:
         return g.add("table", x, function=function)
 
     return convert
@@ -40,8 +41,18 @@ TABLES = {
     "Hardtanh": "hard_tanh",
 }
 for _name, _function in TABLES.items():
-    torch_function(_name.lower())(_table(_function))
+    if _name != "Hardtanh":
+        torch_function(_name.lower())(_table(_function))
 torch_function("exp")(_table("exponential"))
+
+
+@torch_function("hardtanh")
+def _hardtanh(
+    g: Reader, x: Symbol, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Symbol:
+    if (min_val, max_val) != (-1.0, 1.0):
+        raise g.unsupported(f"from {min_val} to {max_val}", "hardtanh from -1 to 1")
+    return g.add("table", x, function="hard_tanh")
 
 
 @torch_function("gelu")
@@ -122,12 +133,20 @@ def _pow(g: Reader, x: Symbol, exponent: Any) -> Symbol:
 
 
 @torch_function("maximum")
-def _maximum(g: Reader, x: Symbol, y: Symbol) -> Symbol:
+def _maximum(g: Reader, x: Any, y: Any) -> Symbol:
+    if is_constant(x):
+        x, y = y, x
+    if is_constant(y):  # relu(x - c) + c
+        return g.affine(relu(g, g.affine(x, offset=np.negative(y))), offset=y)
     return _merge(g, "maximum", x, y)
 
 
 @torch_function("minimum")
-def _minimum(g: Reader, x: Symbol, y: Symbol) -> Symbol:
+def _minimum(g: Reader, x: Any, y: Any) -> Symbol:
+    if is_constant(x):
+        x, y = y, x
+    if is_constant(y):  # c - relu(c - x)
+        return g.affine(relu(g, g.affine(x, scale=-1.0, offset=y)), scale=-1.0, offset=y)
     return _merge(g, "minimum", x, y)
 
 
@@ -197,7 +216,7 @@ def amax(g: Reader, x: Symbol, dim: Any = None, keepdim: bool = False) -> Symbol
 
 @torch_function("max")
 def _max(g: Reader, x: Symbol, dim: Any = None, keepdim: bool = False) -> Symbol | list[Symbol]:
-    if isinstance(dim, Symbol):
+    if isinstance(dim, Symbol | np.ndarray) or isinstance(x, np.ndarray):
         return _maximum(g, x, dim)
     axes = g.axes(dim, x)
     kept = tuple(1 if a in axes else s for a, s in enumerate(x.shape))
@@ -283,10 +302,22 @@ def _einsum(g: Reader, equation: str, *operands: Any) -> Symbol:
     if out[:1] != batch or (not is_constant(y) and right[:1] != batch):
         raise g.unsupported(f"of {equation!r}", "the batch axis first in each operand")
     if is_constant(y):
-        if batch in right:
-            raise g.unsupported(f"of {equation!r}", "a constant without the batch axis")
+        if batch in right or not out[1:]:
+            raise g.unsupported(
+                f"of {equation!r}", "a constant and an output with axes of an event"
+            )
+        y, right = _summed(np.asarray(y), right, left + out)
+        if not right:
+            raise g.unsupported(f"of {equation!r}", "multiplication by a constant")
         return g.add("einsum_dense", x, kernel=y, equation=f"{left[1:]},{right}->{out[1:]}")
     return g.add("einsum", x, y, equation=f"{left[1:]},{right[1:]}->{out[1:]}")
+
+
+def _summed(constant: Array, letters: str, used: str) -> tuple[Array, str]:
+    """`constant` summed over those of its axes that neither the other operand nor the output has."""
+    axes = tuple(i for i, letter in enumerate(letters) if letter not in used)
+    kept = "".join(letter for letter in letters if letter in used)
+    return constant.sum(axis=axes), kept
 
 
 @torch_function("matmul", "bmm")

@@ -47,11 +47,36 @@ def _conv(g: Reader, module: Any, x: Symbol) -> Symbol:
         raise g.unsupported(f"with padding_mode={module.padding_mode!r}", "padding_mode='zeros'")
     if any(d != 1 for d in module.dilation):
         raise g.unsupported(f"with dilation={module.dilation}", "dilation=1")
+    _require_rank(g, module, x)
     kernel = np.moveaxis(_array(module.weight), (0, 1), (-1, -2))
     bias: dict[str, Any] = {} if module.bias is None else {"bias": _array(module.bias)}
     padding = _padding(module.padding, module.kernel_size)
-    attrs = {"stride": tuple(module.stride), "padding": padding, "groups": module.groups}
-    return g.add("conv", x, kernel=kernel, **bias, **attrs)
+    attrs = {"stride": tuple(module.stride), "padding": padding}
+    return g.add("conv", x, kernel=_ungrouped(kernel, module.groups), **bias, **attrs)
+
+
+def _ungrouped(kernel: Array, groups: int) -> Array:
+    """The kernel (…, inputs, outputs) of one group: zeros, which cost no bits, between the groups."""
+    if groups == 1:
+        return kernel
+    *size, inputs, outputs = kernel.shape
+    out = np.zeros((*size, inputs * groups, outputs), kernel.dtype)
+    for group in range(groups):
+        columns = slice(group * outputs // groups, (group + 1) * outputs // groups)
+        out[..., group * inputs : (group + 1) * inputs, columns] = kernel[..., columns]
+    return out
+
+
+def _require_rank(g: Reader, module: nn.Module, x: Symbol) -> None:
+    """torch also takes one event without its batch axis, and then other axes are the image's."""
+    rank = int(type(module).__name__[-2])
+    if len(x.shape) != rank + 1:
+        raise g.unsupported(
+            f"of a tensor of shape (N, {', '.join(map(str, x.shape))})", _IMAGES[rank]
+        )
+
+
+_IMAGES = {1: "(N, channels, length)", 2: "(N, channels, height, width)"}
 
 
 def _padding(padding: Any, kernel: Sequence[int]) -> tuple[tuple[int, int], ...]:
@@ -78,10 +103,27 @@ def _batch_norm(g: Reader, module: Any, x: Symbol) -> Symbol:
 
 
 @torch_module("Identity", "Dropout", "Dropout1d", "Dropout2d", "AlphaDropout")
-@torch_function("dropout", "contiguous", "detach", "clone", "float", "to")
+@torch_function("contiguous", "detach", "clone", "float")
 def _same(g: Reader, *args: Any, **kwargs: Any) -> Any:
     """Operations that change nothing at inference; the tensor follows the module, if there is one."""
     return next(a for a in args if isinstance(a, Symbol))
+
+
+@torch_function("dropout")
+def _dropout(
+    g: Reader, x: Symbol, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Symbol:
+    if training:
+        raise g.unsupported("with training=True drops at inference too", "training=self.training")
+    return x
+
+
+@torch_function("to")
+def _to(g: Reader, x: Symbol, *args: Any, **kwargs: Any) -> Symbol:
+    types = [v for v in (*args, *kwargs.values()) if isinstance(v, torch.dtype)]
+    if any(t not in (torch.float32, torch.float64) for t in types):
+        raise g.unsupported(f"{types[0]}", "float32; the quantisers round")
+    return x
 
 
 @torch_module("Flatten")
@@ -111,6 +153,7 @@ def _elu_module(g: Reader, module: nn.ELU, x: Symbol) -> Symbol:
 
 def _pool(kind: str) -> Converter:
     def convert(g: Reader, module: Any, x: Symbol) -> Symbol:
+        _require_rank(g, module, x)
         rank = len(x.shape) - 1
         size, stride, padding = (
             (v,) * rank if isinstance(v, int) else tuple(v)
@@ -118,6 +161,8 @@ def _pool(kind: str) -> Converter:
         )
         if getattr(module, "ceil_mode", False) or any(padding):
             raise g.unsupported("with padding or ceil_mode", "sizes that divide the image")
+        if getattr(module, "divisor_override", None) is not None:
+            raise g.unsupported("with divisor_override", "the mean, times a constant")
         if any(d != 1 for d in np.ravel(getattr(module, "dilation", 1))):
             raise g.unsupported(f"with dilation={module.dilation}", "dilation=1")
         if kind == "average" and math.log2(math.prod(size)) % 1:
@@ -134,7 +179,8 @@ for _rank in (1, 2):
 
 def _adaptive(kind: str) -> Converter:
     def convert(g: Reader, module: Any, x: Symbol) -> Symbol:
-        if any(s not in (1, None) for s in np.ravel(np.asarray(module.output_size, object))):
+        _require_rank(g, module, x)
+        if any(s != 1 for s in np.ravel(np.asarray(module.output_size, object))):
             raise g.unsupported(f"to {module.output_size}", "output_size=1")
         dims = tuple(range(2, len(x.shape) + 1))
         return (amax if kind == "max" else mean)(g, x, dims, keepdim=True)

@@ -6,7 +6,9 @@
 import inspect
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import fx, nn
 
 from triggerforge.compression import torch_functions, torch_modules  # noqa: F401 (they register)
@@ -18,6 +20,7 @@ from triggerforge.compression.converters import (
     Reader,
     Symbol,
 )
+from triggerforge.compression.evaluation import evaluation_mode
 from triggerforge.compression.graph import Graph
 from triggerforge.data.contract import InputContract
 from triggerforge.errors import ModelError
@@ -51,31 +54,38 @@ def _run_traced(
     module: nn.Module, contract: InputContract
 ) -> tuple[fx.GraphModule, dict[fx.Node, Any]]:
     """The traced module, and what every node gave for a few events."""
-    was_training = module.training
-    module.eval()
-    try:
-        leaf = fx.Tracer().is_leaf_module(module, "")
-        traced = fx.symbolic_trace(nn.Sequential(module) if leaf else module)
-    except Exception as error:
-        raise ModelError(
-            f"torch.fx cannot trace {type(module).__name__}: {error}; forward(x) must not branch "
-            "on the values of x"
-        ) from error
-    finally:
-        module.train(was_training)
-    recorder = _Recorder(traced)
+    _require_finite(module)
     parameter = next(module.parameters(), None)
     device = "cpu" if parameter is None else parameter.device
     x = torch.rand(EVENTS, *contract.shape, device=device)
-    try:
-        with torch.no_grad():
-            recorder.run(x)
-    except Exception as error:
-        raise ModelError(
-            f"{type(module).__name__} does not take inputs of shape (N, "
-            f"{', '.join(map(str, contract.shape))}): {str(error).splitlines()[0]}"
-        ) from error
+    with evaluation_mode(module):
+        try:
+            leaf = fx.Tracer().is_leaf_module(module, "")
+            traced = fx.symbolic_trace(nn.Sequential(module) if leaf else module)
+        except Exception as error:
+            raise ModelError(
+                f"torch.fx cannot trace {type(module).__name__}: {error}; forward(x) must not "
+                "branch on the values of x"
+            ) from error
+        recorder = _Recorder(traced)
+        try:
+            with torch.no_grad():
+                recorder.run(x)
+        except Exception as error:
+            raise ModelError(
+                f"{type(module).__name__} does not take inputs of shape (N, "
+                f"{', '.join(map(str, contract.shape))}): {str(error).splitlines()[0]}"
+            ) from error
     return traced, recorder.values
+
+
+def _require_finite(module: nn.Module) -> None:
+    for name, value in module.state_dict().items():
+        if isinstance(value, torch.Tensor) and not torch.isfinite(value).all():
+            raise ModelError(
+                f"{type(module).__name__}: {name} holds NaN or inf, which no fixed-point number can; "
+                "train again with a lower learning rate, or mask with a large finite number"
+            )
 
 
 class _Recorder(fx.Interpreter):
@@ -98,11 +108,15 @@ def _convert(
     reader.shape = tuple(value.shape[1:]) if isinstance(value, torch.Tensor) else ()
     reader.path = _module_path(node)
     if node.op == "placeholder":
+        if reader.graph.layers:
+            return value  # an argument of forward that keeps its default
         reader.path = "input"
         return reader.add("input")
     symbols = [s for s in _flat([args, kwargs]) if isinstance(s, Symbol)]
     if node.op == "get_attr" or not symbols or not _holds_tensor(value):
-        return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
+        return _constant(value) if isinstance(value, torch.Tensor) else value
+    if isinstance(value, torch.Tensor) and 0 in value.shape:
+        raise reader.unsupported("gives a tensor without elements", "a slice that holds some")
     if node.op == "call_module":
         target = traced.get_submodule(str(node.target))
         reader.what = type(target).__name__
@@ -115,10 +129,18 @@ def _convert(
     return result
 
 
+def _constant(tensor: torch.Tensor) -> NDArray[Any]:
+    """In float64 where it held integers, whose arithmetic would wrap."""
+    array = tensor.detach().cpu().numpy()
+    return array.astype(np.float64) if array.dtype.kind in "iub" else array
+
+
 def _call(reader: Reader, registry: Registry[Converter], name: str, args: Any, kwargs: Any) -> Any:
     if name not in registry:
         raise reader.unsupported("has no fixed-point form here")
     converter = registry[name]
+    if "axis" in kwargs and "dim" in inspect.signature(converter).parameters:
+        kwargs = {"dim" if k == "axis" else k: v for k, v in kwargs.items()}
     try:
         bound = inspect.signature(converter).bind(reader, *args, **kwargs)
     except TypeError as error:

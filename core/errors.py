@@ -24,6 +24,10 @@ class UnsupportedOperationError(ModelError):
     """A model holds an operation that has no fixed-point form here."""
 
 
+class LoweringError(ModelError):
+    """The lowered form of a model does not give the model's numbers."""
+
+
 class ArtifactError(TriggerForgeError):
     """A file that triggerforge wrote is damaged, incomplete or of an unknown version."""
 

@@ -258,12 +258,15 @@ def _require_model_arguments(config: RunConfig, needed: list[Stage]) -> None:
 
 def _require_fixed_point_form(run: Run) -> None:
     """Reads the untrained network as `compress` will: better refused now than after the training."""
-    from triggerforge.compression.torch_reader import read_torch
+    from triggerforge.compression.lowering import checked_graph
+    from triggerforge.compression.qkeras import require_qkeras_form
     from triggerforge.training.build import untrained_module
 
     splits = run.splits
     module = untrained_module(run.config.train.model, splits.contract, len(splits.classes))
-    read_torch(module, splits.contract)
+    graph, _ = checked_graph(module, splits.contract)
+    if run.config.compress.method == "qkeras":
+        require_qkeras_form(graph)
 
 
 def _require_model_file(config: RunConfig, target: str, needed: list[Stage]) -> None:

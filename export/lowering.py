@@ -73,8 +73,10 @@ class Lowering:
             return units
         bottoms, tops = np.unique(bottom[under]), np.unique(top[over])
         if self._one_bound_fits(bottoms, tops, low, high, under, over):
-            limits = [b[0] if b.size else side for b, side in ((bottoms, low), (tops, high))]
-            return self._clip_all(units, float(np.min(limits[0])), float(np.max(limits[1])))
+            least = float(bottoms[0] if bottoms.size else np.min(low))
+            most = float(tops[0] if tops.size else np.max(high))
+            # a side that needs no bound may lie beyond the other's: all values saturate there
+            return self._clip_all(units, min(least, most), max(least, most))
         name = units.name
         if under.any():
             name = self.graph.node("Max", name, self.number(np.minimum(bottom, top), units.dtype))

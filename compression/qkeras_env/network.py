@@ -14,10 +14,6 @@ Record = dict[str, Any]
 Weights = dict[str, Any]
 
 
-class UnsupportedLayer(Exception):
-    """A layer of the graph that has no QKeras form here."""
-
-
 def layer_name(record: Record) -> str:
     """hls4ml makes C++ names of them and keeps some words to itself, `input` among them."""
     return f"q_{record['name']}"
@@ -63,8 +59,6 @@ def _linear(builder: Builder, record: Record, x: Any) -> Any:
 def _conv(builder: Builder, record: Record, x: Any) -> Any:
     """The graph has channels first, Keras last: turned on the way in and back on the way out."""
     attrs = record["attrs"]
-    if any(side for pair in attrs["padding"] for side in pair) or attrs["groups"] != 1:
-        raise UnsupportedLayer(f"{record['name']}: conv with padding or groups")
     rank = len(record["shape"]) - 1
     size = builder.weights[f"{record['name']}/kernel"].shape[:rank]
     kind = QConv1D if rank == 1 else QConv2D
@@ -117,17 +111,15 @@ CONVERTERS: dict[str, Converter] = {
 
 
 def build(graph: Record, weights: Weights, bits: dict[str, int]) -> Any:
-    """The Keras model of `graph` with `weights` set; raises UnsupportedLayer."""
+    """The Keras model of `graph` with `weights` set.
+
+    The other side has looked that there is a converter for every layer (`require_qkeras_form`).
+    """
     builder = Builder(bits, weights)
     first, *layers = graph["layers"]
     entry = tf.keras.Input(tuple(first["shape"]), name="x")
     tensors = {first["name"]: entry}
     for record in layers:
-        if record["op"] not in CONVERTERS or len(record["inputs"]) != 1:
-            raise UnsupportedLayer(
-                f"{record['path'] or record['name']}: {record['op']!r} of {record['inputs']}; QKeras "
-                f"takes {sorted(CONVERTERS)} of one input; use compress.method hgq"
-            )
         output = CONVERTERS[record["op"]](builder, record, tensors[record["inputs"][0]])
         if record["attrs"].get("activation") == "relu":
             output = _relu(builder, {"name": f"{record['name']}_relu"}, output)

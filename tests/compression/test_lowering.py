@@ -58,6 +58,14 @@ def inputs(contract: InputContract, events: int = 206, seed: int = 1) -> np.ndar
     return contract.quantize(normal)
 
 
+class Scaled(nn.Module):
+    """An argument of `forward` that keeps its default."""
+
+    def forward(self, x: Tensor, scale: float = 2.0) -> Tensor:
+        """x times the default."""
+        return x * scale
+
+
 V, P, IMG = (6,), (4, 3), (8, 6, 2)
 _EINSUM = torch.randn(3, 5, generator=torch.Generator().manual_seed(2))
 
@@ -196,6 +204,41 @@ NETWORKS: dict[str, tuple[tuple[int, ...], Callable[[], nn.Module]]] = {
     "matmul": (P, lambda: Fn(lambda x, m: x @ x.transpose(1, 2))),
     "matmul-constant": (P, lambda: Fn(lambda x, m: x @ _EINSUM)),
     "dropout": (V, lambda: nn.Sequential(nn.Linear(6, 3), nn.Dropout(0.5))),
+    "relu-twice": (V, lambda: nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.ReLU())),
+    "relu-in-place": (V, lambda: nn.Sequential(nn.Linear(6, 4), nn.ReLU(inplace=True))),
+    "hardtanh-function": (V, lambda: Fn(lambda x, m: nn.functional.hardtanh(x))),
+    "maximum-constant": (V, lambda: Fn(lambda x, m: torch.maximum(x, torch.full((6,), 0.25)))),
+    "minimum-constant": (V, lambda: Fn(lambda x, m: torch.minimum(torch.arange(6.0), x))),
+    "max-constant": (V, lambda: Fn(lambda x, m: torch.max(x, torch.tensor(0.5)))),
+    "constant-of-bytes": (
+        V,
+        lambda: Fn(lambda x, m: x - torch.tensor([1, 2, 3, 0, 0, 0], dtype=torch.uint8)),
+    ),
+    "constant-widens": (V, lambda: Fn(lambda x, m: x[:, :1] * torch.arange(1.0, 7.0))),
+    "constant-one-widens": (V, lambda: Fn(lambda x, m: x[:, :1] * torch.ones(6))),
+    "constant-offset-widens": (
+        P,
+        lambda: Fn(lambda x, m: x[:, :1] + torch.arange(12.0).reshape(4, 3)),
+    ),
+    "constant-widens-sum": (
+        P,
+        lambda: Fn(lambda x, m: x.sum(1, keepdim=True) * torch.full((4, 1), 0.5)),
+    ),
+    "constant-widens-then-linear": (
+        V,
+        lambda: Fn(lambda x, m: m.lin(x[:, :1] * torch.arange(1.0, 7.0)), lin=nn.Linear(6, 3)),
+    ),
+    "constant-widens-linear": (
+        V,
+        lambda: Fn(lambda x, m: m.lin(x) * torch.arange(1.0, 7.0), lin=nn.Linear(6, 1)),
+    ),
+    "einsum-summed-constant": (
+        P,
+        lambda: Fn(lambda x, m: torch.einsum("npf,fg->np", x, _EINSUM)),
+    ),
+    "axis-keyword": (P, lambda: Fn(lambda x, m: torch.cat([x, x.sum(axis=1)[:, None]], axis=1))),
+    "to-float": (V, lambda: Fn(lambda x, m: x.to(torch.float32) * 2)),
+    "default-argument": (V, lambda: Scaled()),
     "attention": (
         P,
         lambda: Fn(
@@ -273,10 +316,17 @@ def test_relu_joins_the_layer_before_it() -> None:
     assert len(lower(module, contract_of((6,))).layers) == 2
 
 
-def test_training_mode_is_left_as_it_was() -> None:
-    module = nn.Sequential(nn.Linear(6, 4), nn.Dropout(0.5)).train()
-    lower(module, contract_of((6,)))
-    assert module.training
+def test_the_module_is_left_as_it_was() -> None:
+    module = randomised(nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Dropout(0.5)))
+    expected = np.asarray(lower(module, contract_of(V))(inputs(contract_of(V))))
+    module.train()
+    module[1].eval()  # type: ignore[index]
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    got = np.asarray(lower(module, contract_of(V))(inputs(contract_of(V))))
+    np.testing.assert_array_equal(got, expected)
+    assert [part.training for part in module.modules()] == [True, True, False, True]
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, before[name]), name
 
 
 class Nested(nn.Module):
@@ -305,6 +355,17 @@ class Nested(nn.Module):
         (Fn(lambda x, m: x[:3]), ["trunk.1", "getitem", "events"]),
         (Fn(lambda x, m: x.reshape(-1, 2)), ["trunk.1", "reshape", "batch"]),
         (Fn(lambda x, m: torch.cat([x, torch.ones(7, 4)], 1)), ["trunk.1", "cat", "constant"]),
+        (Fn(lambda x, m: x.to(torch.int32).float()), ["trunk.1", "to torch.int32", "float32"]),
+        (Fn(lambda x, m: nn.functional.dropout(x)), ["trunk.1", "dropout", "training"]),
+        (Fn(lambda x, m: nn.functional.softplus(x, 2.0)), ["trunk.1", "softplus", "arguments"]),
+        (Fn(lambda x, m: nn.functional.hardtanh(x, -2, 2)), ["trunk.1", "hardtanh", "-1 to 1"]),
+        (Fn(lambda x, m: torch.cat([x[:, 0:0], x], 1)), ["trunk.1", "getitem", "elements"]),
+        (Fn(lambda x, m: x + torch.tensor([0.0, 0, 0, -np.inf])), ["trunk.1", "add", "inf"]),
+        (Fn(lambda x, m: torch.einsum("ni,ij->n", x, torch.ones(4, 2))), ["trunk.1", "einsum"]),
+        (Fn(lambda x, m: torch.abs(x)), ["trunk.1", "abs", "maximum(x, -x)"]),
+        (Fn(lambda x, m: torch.clamp(x, 0, 1)), ["trunk.1", "clamp", "hardtanh"]),
+        (Fn(lambda x, m: x * (x > 0)), ["trunk.1", "gt", "0/1"]),
+        (Fn(lambda x, m: torch.erf(x)), ["trunk.1", "erf", "docs/lowering.md"]),
     ],
 )
 def test_an_unsupported_operation_says_where_what_and_what_else(
@@ -323,6 +384,9 @@ def test_an_unsupported_operation_says_where_what_and_what_else(
         nn.AvgPool1d(3),
         nn.MaxPool1d(2, ceil_mode=True),
         nn.AdaptiveAvgPool1d(2),
+        nn.AdaptiveMaxPool2d((1, None)),
+        nn.AvgPool2d(2),
+        nn.AdaptiveAvgPool2d(1),
         nn.ELU(alpha=2.0),
         nn.Hardtanh(-2, 2),
         nn.BatchNorm1d(4, track_running_stats=False),
