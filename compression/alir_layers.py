@@ -14,7 +14,7 @@ from triggerforge.compression.backend import keras
 # isort: split
 # after the backend is chosen: alkaid imports keras
 from alkaid.converter.builtin.keras.layers._base import ReplayOperationBase
-from alkaid.trace import fixed_variable_array
+from alkaid.trace import fixed_variable, fixed_variable_array
 from alkaid.trace.passes import canon
 from alkaid.types import CombLogic
 
@@ -34,7 +34,7 @@ def _product(matrix: NDArray[Any], row: Any, options: Any) -> NDArray[Any]:
     """`row @ matrix`; alkaid 0.8.2 fails where that is constant though the row is not.
 
     So it is in images: a window over pixels that no training event has lit, or whose weights are
-    pruned.
+    pruned. And its tables of one-bit elements take them for 0 and +step: a signed bit is 0 or -step.
     """
     used = np.asarray(matrix).any(axis=1)
     low = np.array([float(variable.low) for variable in np.asarray(row)])
@@ -42,10 +42,31 @@ def _product(matrix: NDArray[Any], row: Any, options: Any) -> NDArray[Any]:
     if (low == high)[used].all():
         constants = np.where(used, low, 0.0) @ np.asarray(matrix, np.float64)
         return np.asarray(constants, dtype=object)
+    if any(variable.low < 0 and sum(variable.kif) == 1 for variable in np.asarray(row)):
+        options = options | {"binary_lut": False}
     return np.asarray(_solve(matrix, row, options))
 
 
 fixed_variable_array.cmvm = _product
+
+
+_quantize = fixed_variable.FVariable.quantize
+
+
+def _quantized(
+    self: Any, k: int, i: int, f: int, overflow_mode: str = "WRAP", round_mode: str = "TRN"
+) -> Any:
+    """alkaid 0.8.2 wraps an unsigned constant by twice the span of its format."""
+    result = _quantize(self, k, i, f, overflow_mode, round_mode)
+    if k or overflow_mode.upper() != "WRAP" or result.low != result.high:
+        return result
+    wrapped = float(result.low) % 2.0**i
+    if wrapped == result.low:
+        return result
+    return fixed_variable.FVariable.from_const(wrapped, hwconf=self.hwconf)
+
+
+fixed_variable.FVariable.quantize = _quantized
 
 
 def _as_they_are(graph: CombLogic) -> CombLogic:

@@ -216,7 +216,7 @@ def corner_inputs(contract: InputContract, events: int, seed: int) -> NDArray[np
     for feature in contract.features:
         low, high = feature.format.integer_range
         size = (events, *contract.shape[:-1])
-        corners = [0, 1, max(low, -1), high, low, max(low, -high)]
+        corners = [0, min(high, 1), max(low, -1), high, low, max(low, -high)]
         fixed = np.broadcast_to(
             np.reshape(corners, (-1,) + (1,) * (len(size) - 1)), (len(corners), *size[1:])
         )

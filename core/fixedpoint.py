@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triggerforge.errors import ConfigError
+from triggerforge.errors import ConfigError, DataError
 
 
 class Rounding(StrEnum):
@@ -111,8 +111,14 @@ class FixedFormat:
         return low * self.lsb, high * self.lsb
 
     def _rounded(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        """`x` in units of the LSB, rounded, before overflow; NaN and inf are an error upstream."""
+        """`x` in units of the LSB, rounded, before overflow; raises DataError for NaN, which has none."""
         scaled = np.ldexp(np.asarray(x, dtype=np.float64), self.fraction)
+        if np.isnan(scaled).any():
+            first = np.argwhere(np.isnan(scaled))[0].tolist()
+            raise DataError(
+                f"{int(np.isnan(scaled).sum())} of {scaled.size} numbers are NaN, the first at {first}; "
+                f"{self} has no such value: leave those events out"
+            )
         if self.rounding is Rounding.TRN:
             return np.floor(scaled)
         if self.rounding is Rounding.RND_CONV:
@@ -122,13 +128,23 @@ class FixedFormat:
         return floor + (scaled - floor >= 0.5)
 
     def to_integers(self, x: NDArray[Any]) -> NDArray[np.int64]:
-        """The integers that hold `x` (any shape) in hardware, after rounding and overflow."""
+        """The integers that hold `x` (any shape) in hardware, after rounding and overflow.
+
+        Raises DataError for NaN, and for infinite numbers where the format wraps.
+        """
         rounded = self._rounded(x)
         low, high = self.integer_range
         if self.overflow is not Overflow.WRAP:
             return np.clip(rounded, low, high).astype(np.int64)
+        if np.isinf(rounded).any():
+            first = np.argwhere(np.isinf(rounded))[0].tolist()
+            raise DataError(
+                f"{int(np.isinf(rounded).sum())} of {rounded.size} numbers are infinite, the first at "
+                f"{first}, and {self} wraps; leave those events out or use SAT"
+            )
         span = 2.0**self.width
-        return (np.mod(rounded - low, span) + low).astype(np.int64)
+        # exact: the remainder of a float is one, the difference of large ones may not be
+        return (np.mod(np.fmod(rounded, span) - low, span) + low).astype(np.int64)
 
     def quantize(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """`x` (any shape) on the format's grid, after rounding and overflow."""

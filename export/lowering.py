@@ -73,10 +73,10 @@ class Lowering:
             return units
         bottoms, tops = np.unique(bottom[under]), np.unique(top[over])
         if self._one_bound_fits(bottoms, tops, low, high, under, over):
-            least = float(bottoms[0] if bottoms.size else np.min(low))
-            most = float(tops[0] if tops.size else np.max(high))
-            # a side that needs no bound may lie beyond the other's: all values saturate there
-            return self._clip_all(units, min(least, most), max(least, most))
+            # where all values lie beyond one bound, the other side's must not cut it off again
+            least = bottoms[0] if bottoms.size else min(np.min(low), tops[0])
+            most = tops[0] if tops.size else max(np.max(high), least)
+            return self._clip_all(units, float(least), float(most))
         name = units.name
         if under.any():
             name = self.graph.node("Max", name, self.number(np.minimum(bottom, top), units.dtype))
@@ -89,7 +89,7 @@ class Lowering:
         bottoms: Floats, tops: Floats, low: Floats, high: Floats, under: Any, over: Any
     ) -> bool:
         """Whether one scalar bound a side acts on the elements that need it, and on no other."""
-        if bottoms.size > 1 or tops.size > 1:
+        if bottoms.size > 1 or tops.size > 1 or (bottoms.size and tops.size and bottoms > tops):
             return False
         spared_low = not bottoms.size or bool(np.all(low[~under] >= bottoms[0]))
         spared_high = not tops.size or bool(np.all(high[~over] <= tops[0]))

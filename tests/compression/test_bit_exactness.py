@@ -48,6 +48,40 @@ def test_modes_of_activations_with_overflow(rounding: Rounding, overflow: Overfl
     assert_same_bits(model, contract)
 
 
+@pytest.mark.parametrize("inputs", [6, 8, 12])
+def test_signed_bits(inputs: int) -> None:
+    """One bit that is the sign: 0 or -1, at the port and between the layers."""
+    contract = contract_of((inputs,), "ap_fixed<1,1,TRN,WRAP>")
+    torch.manual_seed(2)
+    module = nn.Sequential(nn.Linear(inputs, 8, bias=False), nn.Linear(8, 3))
+    with torch.no_grad():
+        module[0].weight.mul_(4)  # type: ignore[operator]
+    scheme = QuantizationScheme(
+        weight_bits=5,
+        activation_integers=0,
+        activation_fraction=0,
+        activation_overflow=Overflow.SAT,
+    )
+    model = lower(module, contract, scheme)
+    assert len(np.unique(np.asarray(model(corner_inputs(contract, 200, 1))), axis=0)) > 2
+    assert_same_bits(model, contract)
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.75, 1.0, 1.5, 3.0])
+def test_a_pruned_channel_that_overflows_as_an_unsigned_constant(value: float) -> None:
+    contract = contract_of((2,), "ap_fixed<4,1,RND,SAT>")
+    first, second = nn.Linear(2, 2), nn.Linear(2, 2)
+    with torch.no_grad():
+        first.weight[0] = 0
+        first.bias.fill_(value)
+        second.weight.fill_(1.0)
+    scheme = QuantizationScheme(activation_integers=0, activation_fraction=3)
+    model = lower(nn.Sequential(first, second), contract, scheme)
+    sign = model.layers[2].iq.quantizer._k
+    sign.assign(np.zeros(sign.shape))
+    assert_same_bits(model, contract)
+
+
 @pytest.mark.parametrize("rounding", Rounding)
 @pytest.mark.parametrize("overflow", [Overflow.SAT, Overflow.SAT_SYM])
 def test_modes_of_weights(rounding: Rounding, overflow: Overflow) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triggerforge.errors import ConfigError
+from triggerforge.errors import ConfigError, DataError
 from triggerforge.fixedpoint import FixedFormat, Overflow, Rounding
 
 
@@ -70,6 +70,33 @@ def test_modes_default_to_those_of_ap_fixed() -> None:
 def test_bad_text_is_refused(text: str) -> None:
     with pytest.raises(ConfigError):
         FixedFormat.parse(text)
+
+
+@pytest.mark.parametrize("value", [2.0**60, -(2.0**60), 2.0**900 + 0.0, 2.0**53 + 2])
+def test_large_numbers_wrap_exactly(value: float) -> None:
+    expected = int(value) % 256
+    got = FixedFormat(8, 8, overflow=Overflow.WRAP).to_integers(np.array([value]))[0]
+    assert got == (expected - 256 if expected > 127 else expected)
+
+
+@pytest.mark.parametrize(
+    ("overflow", "values", "words"),
+    [
+        (Overflow.SAT, [0.0, np.nan, np.nan], ["2 of 3", "NaN", r"\[1\]"]),
+        (Overflow.WRAP, [0.0, np.nan], ["1 of 2", "NaN", r"\[1\]"]),
+        (Overflow.WRAP, [-np.inf, 1.0], ["1 of 2", "infinite", r"\[0\]"]),
+    ],
+)
+def test_numbers_without_an_integer_are_refused(
+    overflow: Overflow, values: list[float], words: list[str]
+) -> None:
+    with pytest.raises(DataError, match=".*".join(words)):
+        FixedFormat(8, 3, overflow=overflow).to_integers(np.array(values))
+
+
+def test_infinite_numbers_saturate() -> None:
+    values = FixedFormat(4, 4, overflow=Overflow.SAT).to_integers(np.array([-np.inf, np.inf]))
+    assert values.tolist() == [-8, 7]
 
 
 def test_overflows_counts_after_rounding() -> None:

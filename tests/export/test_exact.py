@@ -6,10 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from triggerforge.compression.backend import hgq, keras
+from triggerforge.compression.lowering import lower
 from triggerforge.compression.quantized_model import QuantizedModel, trace_keras
 from triggerforge.compression.reference import predict_exact
+from triggerforge.compression.scheme import QuantizationScheme
 from triggerforge.data.contract import InputContract, InputFeature
 from triggerforge.errors import UnsupportedOperationError
 from triggerforge.export.check import run_qonnx
@@ -19,7 +23,7 @@ from triggerforge.export.probe import central_inputs, random_port_inputs
 from triggerforge.export.qonnx import QonnxLowering
 from triggerforge.export.quantized import qonnx_model, quantized_onnx
 from triggerforge.export.walk import write_graph
-from triggerforge.fixedpoint import FixedFormat
+from triggerforge.fixedpoint import FixedFormat, Overflow
 
 L = hgq.layers
 MODES = tuple(product(("TRN", "RND", "RND_CONV"), ("WRAP", "SAT", "SAT_SYM")))
@@ -73,6 +77,30 @@ def test_onnxruntime_equals_keras_in_all_modes(
     x = inputs(contract)
     got = session(write_graph(Lowering(), model, contract, {})).run(None, {"x": x})[0]
     np.testing.assert_array_equal(got, predict_exact(model, x))
+
+
+@pytest.mark.parametrize("overflow", [Overflow.SAT, Overflow.SAT_SYM])
+@pytest.mark.parametrize("biases", [(-4.0, -4.0), (4.0, 4.0), (-4.0, 4.0), (-4.0, 0.0), (4.0, 0.0)])
+def test_elements_that_always_saturate(overflow: Overflow, biases: tuple[float, float]) -> None:
+    contract = InputContract(
+        tuple(
+            InputFeature(n, "", 0.0, 0, FixedFormat.parse("ap_fixed<4,1,RND,SAT>")) for n in "ab"
+        ),
+        (2,),
+    )
+    first, second = nn.Linear(2, 2), nn.Linear(2, 2, bias=False)
+    with torch.no_grad():
+        first.weight.fill_(0.25)
+        first.bias.copy_(torch.tensor(biases))
+        second.weight.copy_(torch.tensor([[1.0, 0.5], [-0.5, 1.0]]))
+    scheme = QuantizationScheme(
+        activation_integers=0, activation_fraction=3, activation_overflow=overflow
+    )
+    model = lower(nn.Sequential(first, second), contract, scheme)
+    quantized = QuantizedModel.from_keras(model, contract, ("a", "b"))
+    x = random_port_inputs(contract, 200, seed=3)
+    got = session(quantized_onnx(quantized)).run(None, {"x": x})[0]
+    np.testing.assert_array_equal(got, quantized.predict(x))
 
 
 def wide(place: str, integer: int, fraction: int, overflow: str = "SAT", **more: Any) -> Any:
