@@ -157,7 +157,7 @@ def _write_lhcjets(path: Path, chunk: int, chunks: int) -> None:
     particles += ["phi", "phirel", "phirot", "deltaR", "costheta", "costhetarel"]
     jets = ["j_pt", "j_eta", "j_mass", "j_g", "j_q", "j_w", "j_z", "j_t", "j_undef"]
     with h5py.File(path, "w") as file:
-        file["particleFeatureNames"] = [f"j1_{n}".encode() for n in particles]
+        file["particleFeatureNames"] = [f"j1_{n}".encode() for n in [*particles, "pdgid"]]
         file["jetFeatureNames"] = [n.encode() for n in jets]
         lists = file.create_dataset(
             "jetConstituentList", (chunk * chunks, _SLOTS, 16), "f8", chunks=(100, _SLOTS, 16)

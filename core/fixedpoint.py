@@ -144,7 +144,8 @@ class FixedFormat:
             )
         span = 2.0**self.width
         # exact: the remainder of a float is one, the difference of large ones may not be
-        return (np.mod(np.fmod(rounded, span) - low, span) + low).astype(np.int64)
+        integers: NDArray[np.int64] = np.mod(np.fmod(rounded, span) - low, span).astype(np.int64)
+        return integers + low
 
     def quantize(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """`x` (any shape) on the format's grid, after rounding and overflow."""

@@ -154,7 +154,9 @@ def _rows(events: EventSource, size: int, sink: Sink, done: Scored) -> Generator
 def _plain_rows(reader: Reader, size: int) -> Generator[Columns]:
     """Everything that a reader of other formats knows, constituents as lists."""
     request = Request(
-        reader.event_columns - reader.aliases, reader.particle_columns - reader.aliases
+        reader.event_columns - reader.aliases,
+        reader.particle_columns - reader.aliases,
+        label=reader.labelled,
     )
     yield from map(_plain, reader.chunks(request, size))  # map holds no chunk back
 

@@ -45,6 +45,7 @@ class AdcReader:
         names = [name for prefix, name in _PREFIXES.items() if path.name.startswith(prefix)]
         self.classes: tuple[str, ...] = tuple(_PREFIXES.values()) if names else ()
         self._label = self.classes.index(names[0]) if names else -1
+        self.labelled = bool(names)
         with reading(path, LAYOUT), h5py.File(path) as file:
             found = file.get(DATASET)
             if not isinstance(found, h5py.Dataset) or found.shape[1:] != (OBJECTS, _COLUMNS):

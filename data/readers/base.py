@@ -59,6 +59,8 @@ class Reader(Protocol):
     classes: tuple[str, ...]
     """names of the file's labels; empty where the configuration has to say"""
     entries: int
+    labelled: bool
+    """whether the file says what its events are; `chunks` refuses to give labels where it does not"""
     event_columns: frozenset[str]
     """names that `chunks` can give for each event"""
     particle_columns: frozenset[str]

@@ -36,6 +36,7 @@ class EnergyFlowReader:
     format = "energyflow"
     aliases: frozenset[str] = frozenset()
     classes: tuple[str, ...] = ("gluon", "quark")
+    labelled = True
     event_columns: frozenset[str] = frozenset()
 
     def __init__(self, path: Path) -> None:
@@ -83,7 +84,9 @@ class EnergyFlowReader:
                         n: columns[:, :, self._names.index(n)][there] for n in request.particles
                     },
                     counts=there.sum(axis=1),
-                    label=from_numbers(self.path, labels, len(self.classes), first),
+                    label=from_numbers(self.path, labels, len(self.classes), first)
+                    if request.label
+                    else None,
                     size=len(labels),
                 )
                 first += len(labels)

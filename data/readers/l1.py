@@ -57,6 +57,7 @@ class CrossingReader:
                 )
             about = json.loads(str(file[ABOUT]))
             self.classes: tuple[str, ...] = tuple(about["classes"])
+            self.labelled = True
             self._bytes = sum(branches.values()) / max(self.entries, 1)
 
     def chunks(self, request: Request, size: int) -> Iterator[Chunk]:

@@ -49,6 +49,7 @@ class L1NanoReader:
     format = "l1nano"
     aliases: frozenset[str] = frozenset()
     classes: tuple[str, ...] = ()
+    labelled = False
     event_columns = EVENT_COLUMNS
     particle_columns: frozenset[str] = frozenset()
 

@@ -1,7 +1,7 @@
 """The hls4ml LHC jet set with 150 particles (Pierini, Duarte, Tran, Freytsis; Zenodo 3602260).
 
 `jetConstituentList` (N, 150, 16) with `particleFeatureNames` (j1_px, …; zero rows where there is no
-particle) and `jets` (N, 59) with `jetFeatureNames`, which end in the flags j_g, j_q, j_w, j_z, j_t,
+particle; the published files name a 17th, j1_pdgid, that has no column) and `jets` (N, 59) with `jetFeatureNames`, which end in the flags j_g, j_q, j_w, j_z, j_t,
 j_undef. The images in the file are not read.
 """
 
@@ -26,6 +26,7 @@ from triggerforge.data.readers.hdf5 import dataset, rows
 from triggerforge.errors import DataError
 
 LHC_CLASSES = ("g", "q", "w", "z", "t")
+_FLAGS = tuple(f"j_{name}" for name in LHC_CLASSES)
 _PARTICLE_ALIASES = {"energy": "e", "deta": "etarel", "dphi": "phirel", "pt_rel": "ptrel"}
 _EVENT_ALIASES = {"jet_pt": "j_pt", "jet_eta": "j_eta", "jet_mass": "j_mass"}
 
@@ -52,19 +53,18 @@ class LhcJetsReader:
             particle_names = [n.removeprefix("j1_") for n in self._particle_names(file)]
             if jets.ndim != 2 or particles.ndim != 3 or len(jets) != len(particles):
                 raise DataError(f"{path}: jets {jets.shape} and constituents {particles.shape}")
-            if jets.shape[1] != len(jet_names) or particles.shape[2] != len(particle_names):
+            if jets.shape[1] != len(jet_names) or particles.shape[2] > len(particle_names):
                 raise DataError(
                     f"{path}: {len(jet_names)} and {len(particle_names)} names for jets of "
                     f"{jets.shape[1]} and constituents of {particles.shape[2]} columns"
                 )
             self.entries = int(jets.shape[0])
+            particle_names = particle_names[: particles.shape[2]]
         self._events = _columns(jet_names, _EVENT_ALIASES)
         self._particles = _columns(particle_names, _PARTICLE_ALIASES)
         self.event_columns = frozenset(self._events)
+        self.labelled = self.event_columns.issuperset(_FLAGS)
         self.particle_columns = frozenset(self._particles)
-        for name in [f"j_{c}" for c in LHC_CLASSES]:
-            if name not in self._events:
-                raise missing(path, "jet feature", name, self.event_columns)
         if "e" not in self._particles:
             raise missing(path, "particle feature", "j1_e", self.particle_columns)
 
@@ -73,6 +73,9 @@ class LhcJetsReader:
 
     def chunks(self, request: Request, size: int) -> Iterator[Chunk]:
         """See Reader."""
+        if request.label and not self.labelled:
+            name = next(name for name in _FLAGS if name not in self._events)
+            raise missing(self.path, "jet feature", name, self.event_columns)
         with reading(self.path, "hls4ml LHC jets HDF5"), h5py.File(self.path) as file:
             lists = rows(dataset(file, self.path, "jetConstituentList"), self.path, size)
             for first, table in rows(dataset(file, self.path, "jets"), self.path, size):
@@ -91,7 +94,9 @@ class LhcJetsReader:
             if lists is None
             else {n: lists[:, :, self._particles[n]][there] for n in request.particles},
             counts=None if there is None else there.sum(axis=1),
-            label=from_one_hot(table[:, [self._events[f"j_{c}"] for c in LHC_CLASSES]]),
+            label=from_one_hot(table[:, [self._events[name] for name in _FLAGS]])
+            if request.label
+            else None,
             size=len(table),
         )
 

@@ -47,7 +47,9 @@ class _Arff:
             if line[:5].upper() == "@DATA":
                 return names
             if line[:10].upper() == "@ATTRIBUTE":
-                fields = next(csv.reader([line[10:].strip()], delimiter=" ", quotechar="'"))
+                fields = next(
+                    csv.reader([" ".join(line[10:].split())], delimiter=" ", quotechar="'")
+                )
                 names.append(fields[0].strip('"'))
         raise DataError(f"{self._path}: no @DATA line; it is no ARFF file")
 
@@ -113,9 +115,8 @@ class LhcJets16Reader:
         self.path = path
         with reading(path, "the 16-feature LHC jet set"):
             self._table = _Parquet(path) if path.suffix == ".parquet" else _Arff(path)
-        if "class" not in self._table.names:
-            raise missing(path, "column", "class", frozenset(self._table.names))
         self.entries = self._table.entries
+        self.labelled = "class" in self._table.names
         plain = [n for n in self._table.names if n != "class"]
         self._names = {"j_" + n.removeprefix("j_"): n for n in plain} | {n: n for n in plain}
         self.event_columns = frozenset(self._names)
@@ -123,15 +124,18 @@ class LhcJets16Reader:
 
     def chunks(self, request: Request, size: int) -> Iterator[Chunk]:
         """See Reader."""
-        needed = sorted({self._names[n] for n in request.events} | {"class"})
+        if request.label and not self.labelled:
+            raise missing(self.path, "column", "class", frozenset(self._table.names))
+        labels = {"class"} if request.label else set()
+        needed = sorted({self._names[n] for n in request.events} | labels)
         first = 0
         with reading(self.path, "the 16-feature LHC jet set"):
             for columns in self._table.chunks(needed, size):
-                count = len(columns["class"])
+                count = len(columns[needed[0]])
                 yield Chunk(
                     first=first,
                     events={n: columns[self._names[n]] for n in request.events},
-                    label=self._labels(columns["class"], first),
+                    label=self._labels(columns["class"], first) if request.label else None,
                     size=count,
                 )
                 first += count

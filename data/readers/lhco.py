@@ -6,9 +6,11 @@ where there is none, then the label (1: signal, 0: background).
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from triggerforge.config.data import DataConfig
 from triggerforge.data.readers.base import READERS, Chunk, Reader, Request, from_numbers, reading
@@ -33,33 +35,41 @@ class LhcoReader:
             table = PandasTable(file, path)
             self.entries = table.entries
             width = len(table.columns)
-            if width < 4 or width % 3 != 1 or not table.columns >= {str(i) for i in range(width)}:
+            if width < 3 or width % 3 == 2 or not table.columns >= {str(i) for i in range(width)}:
                 raise DataError(
                     f"{path}: a frame of {width} columns; 3 for each particle and 1 label, numbered "
-                    "from 0, are due (2101 in the R&D set)"
+                    "from 0, are due (2101 in the R&D set, 2100 without labels)"
                 )
-            self._width = width
+            self._slots = width // 3
+            self.labelled = width % 3 == 1
 
     def chunks(self, request: Request, size: int) -> Iterator[Chunk]:
         """See Reader."""
+        if request.label and not self.labelled:
+            raise DataError(
+                f"{self.path} has no column of labels: 3 for each particle, and no more"
+            )
         with reading(self.path, "LHC Olympics HDF5"), h5py.File(self.path) as file:
             for first, columns in PandasTable(file, self.path).chunks(size):
                 stacked = {
-                    name: np.stack([columns[str(i)] for i in range(k, self._width - 1, 3)], axis=1)
+                    name: np.stack([columns[str(i)] for i in range(k, 3 * self._slots, 3)], axis=1)
                     for k, name in enumerate(_QUANTITIES)
                     if name in request.particles | {"pt"}
                 }
                 there = stacked["pt"] > 0
-                label = columns[str(self._width - 1)]
                 yield Chunk(
                     first=first,
                     events={},
                     particles={n: stacked[n][there] for n in request.particles},
                     counts=there.sum(axis=1),
-                    label=from_numbers(self.path, label, len(self.classes), first),
-                    size=len(label),
+                    label=self._labels(columns, first) if request.label else None,
+                    size=len(there),
                 )
-                del columns, stacked, there, label  # or they would stay while the next are read
+                del columns, stacked, there  # or they would stay while the next are read
+
+    def _labels(self, columns: dict[str, NDArray[Any]], first: int) -> NDArray[np.int64]:
+        numbers = columns[str(3 * self._slots)]
+        return from_numbers(self.path, numbers, len(self.classes), first)
 
 
 @READERS.register("lhco")

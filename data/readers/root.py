@@ -68,6 +68,7 @@ class RootReader:
         texts = () if label is None else (label,) if isinstance(label, str) else label
         self._label = [Expression(text) for text in texts]
         self._one_hot = isinstance(label, tuple)
+        self.labelled = bool(texts)
         self._offer()
         self._check_mapping()
 

@@ -23,6 +23,7 @@ from triggerforge.data.readers.base import (
 )
 from triggerforge.data.readers.hdf5 import PandasTable
 
+_LABEL = "is_signal_new"
 _MOMENTA = {"energy": "E", "px": "PX", "py": "PY", "pz": "PZ"}
 
 
@@ -38,7 +39,7 @@ class TopTagReader:
         with reading(path, "Top Tagging HDF5"), h5py.File(path) as file:
             table = PandasTable(file, path)
             self.entries = table.entries
-            for name in ("is_signal_new", "E_0", "PX_0", "PY_0", "PZ_0"):
+            for name in ("E_0", "PX_0", "PY_0", "PZ_0"):
                 if name not in table.columns:
                     raise missing(path, "column", name, table.columns)
             known = table.columns
@@ -48,10 +49,13 @@ class TopTagReader:
         self._slots = slots
         constituents = {f"{c}_{i}" for c in _MOMENTA.values() for i in range(slots)}
         self.event_columns = known - constituents
+        self.labelled = _LABEL in known
         self.particle_columns = frozenset(_MOMENTA)
 
     def chunks(self, request: Request, size: int) -> Iterator[Chunk]:
         """See Reader."""
+        if request.label and not self.labelled:
+            raise missing(self.path, "column", _LABEL, self.event_columns)
         with reading(self.path, "Top Tagging HDF5"), h5py.File(self.path) as file:
             for first, columns in PandasTable(file, self.path).chunks(size):
                 stacked = {
@@ -60,16 +64,17 @@ class TopTagReader:
                     if name in request.particles | {"energy"}
                 }
                 there = stacked["energy"] > 0
-                signal = columns["is_signal_new"]
                 yield Chunk(
                     first=first,
                     events={n: columns[n] for n in request.events},
                     particles={n: stacked[n][there] for n in request.particles},
                     counts=there.sum(axis=1),
-                    label=from_numbers(self.path, signal, len(self.classes), first),
-                    size=len(signal),
+                    label=from_numbers(self.path, columns[_LABEL], len(self.classes), first)
+                    if request.label
+                    else None,
+                    size=len(there),
                 )
-                del columns, stacked, there, signal  # or they would stay while the next are read
+                del columns, stacked, there  # or they would stay while the next are read
 
 
 @READERS.register("toptag")

@@ -156,7 +156,8 @@ def write_lhcjets(path: Path, jets: Jets) -> Path:
             [jets.padded(columns[n], 150) for n in PARTICLE_NAMES], axis=2
         )
         file["jets"] = table
-        file["particleFeatureNames"] = [f"j1_{n}".encode() for n in PARTICLE_NAMES]
+        # as published: one name more than there are columns
+        file["particleFeatureNames"] = [f"j1_{n}".encode() for n in [*PARTICLE_NAMES, "pdgid"]]
         file["jetFeatureNames"] = [n.encode() for n in JET_NAMES]
         file["jetImage"] = np.zeros((len(jets), 10, 10))
     return path
@@ -166,7 +167,7 @@ def write_arff(path: Path, jets: Jets) -> Path:
     """As OpenML serves data set 42468."""
     names = [n.removeprefix("j_") for n in HIGH_LEVEL]
     lines = ["% a comment", "@RELATION hls4ml_lhc_jets_hlf", ""]
-    lines += [f"@ATTRIBUTE {n} REAL" for n in names]
+    lines += [f"@ATTRIBUTE {names[0]}\tREAL", *(f"@ATTRIBUTE {n} REAL" for n in names[1:])]
     lines += ["@ATTRIBUTE class {g, q, t, w, z}", "", "@DATA"]
     rows = zip(jets.features, jets.label, strict=True)
     lines += [",".join(map(repr, row.tolist())) + "," + "gq"[y] for row, y in rows]

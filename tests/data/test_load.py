@@ -299,7 +299,7 @@ def test_code_in_a_pandas_attribute_does_not_run(tmp_path: Path, jets: Any, writ
 def test_columns_missing_in_a_pandas_table(tmp_path: Path) -> None:
     path = tmp_path / "t.h5"
     pd.DataFrame({"E_0": [1.0], "PX_0": [1.0]}).to_hdf(path, key="table", format="table")
-    with pytest.raises(DataError, match="no column 'is_signal_new'"):
+    with pytest.raises(DataError, match="no column 'PY_0'"):
         load(config(path), None, 1, tmp_path)
 
 

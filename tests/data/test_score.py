@@ -1,11 +1,14 @@
 """Scores appended to copies of the input: everything of it is still there, in its order."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
+import h5py
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import uproot
@@ -71,6 +74,59 @@ def test_scores_of_every_entry_in_order(
     ]
     assert np.corrcoef(rank, np.argsort(np.argsort(share)))[0, 1] > 0.95
     assert "npart" in columns[0] and (np.asarray(columns[0]["npart"]) == jets.counts).all()
+
+
+def _without_toptag(path: Path) -> None:
+    table = pd.read_hdf(path, "table").drop(columns="is_signal_new")
+    table.to_hdf(path, key="table", format="table", mode="w")
+
+
+def _without_lhco(path: Path) -> None:
+    table = pd.read_hdf(path, "df")
+    table.drop(columns=table.columns[-1]).to_hdf(path, key="df", mode="w")
+
+
+def _without_lhcjets(path: Path) -> None:
+    with h5py.File(path, "a") as file:
+        names, jets = file["jetFeatureNames"][:], file["jets"][:]
+        del file["jetFeatureNames"], file["jets"]
+        flags = 6  # j_g to j_undef
+        file["jetFeatureNames"], file["jets"] = names[:-flags], jets[:, :-flags]
+
+
+def _without_parquet(path: Path) -> None:
+    pq.write_table(pq.read_table(path).drop_columns("class"), path)
+
+
+UNLABELLED = {
+    "toptag": _without_toptag,
+    "lhco": _without_lhco,
+    "lhcjets": _without_lhcjets,
+    "parquet": _without_parquet,
+}
+
+
+@pytest.mark.parametrize("layout", UNLABELLED)
+def test_a_file_without_labels_is_scored_but_not_learned_from(
+    layout: str, tmp_path: Path, jets: Any, written: Write
+) -> None:
+    path = written(layout, jets)
+    classes = ["g", "q"] if layout in ("lhcjets", "parquet") else []
+    inputs: dict[str, Any] = {"kind": "constituents", "constituents": 4}
+    if layout == "parquet":
+        inputs = {"names": ["j_zlogz"]}
+    config, contract = prepared(path, tmp_path, inputs=inputs, classes=classes)
+    expected = score(config, contract, path, tmp_path / "labelled.parquet")
+    UNLABELLED[layout](path)
+    done = score(config, contract, path, tmp_path / "out.parquet")
+    assert done == replace(expected, file=done.file)
+    tables = [ak.from_parquet(tmp_path / f"{n}.parquet") for n in ("labelled", "out")]
+    names = [n for n in tables[0].fields if n.startswith("tf_score_")]
+    assert len(names) == 2
+    for name in names:
+        assert ak.array_equal(tables[0][name], tables[1][name]), name
+    with pytest.raises(DataError, match="has no"):
+        load(config, None, 1, tmp_path)
 
 
 def read(path: Path, tree: str) -> dict[str, Any]:
