@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 when all went well, 1 for an error, 2 for a wrong command line, 3 when the run ended but
     parity failed or a budget was missed.
     """
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     try:
         options.call(options)
     except (ParityError, BudgetError) as error:
@@ -52,7 +52,8 @@ def _fail(error: object, status: int) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; what it parses holds the function to `call`."""
     parser = argparse.ArgumentParser(
         prog="triggerforge",
         description="Machine learning for triggers: from collision events to verified firmware.",
