@@ -1,10 +1,12 @@
 """Configuration of the stage `generate`."""
 
+from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from triggerforge.config.base import Config
+from triggerforge.errors import did_you_mean
 
 
 class L1Config(Config):
@@ -30,6 +32,8 @@ class L1Config(Config):
     the seeding."""
 
 
+RECIPES = ("jets5", "toptag", "l1")
+"""those that come along"""
 _OF_JETS = (
     "jets",
     "chunk_jets",
@@ -45,9 +49,10 @@ _OF_JETS = (
 class GenerateConfig(Config):
     """Simulate collision events and write their jets, or Level-1 objects, to one ROOT file."""
 
-    recipe: Literal["jets5", "toptag", "l1"] = "jets5"
-    """What to simulate: jets5 (q, g, W, Z, t at about 1 TeV), toptag (top against light QCD), or l1
-    (bunch crossings at Level-1, by the section `l1`; the keys about jets do not apply)."""
+    recipe: str = "jets5"
+    """What to simulate: jets5 (q, g, W, Z, t at about 1 TeV), toptag (top against light QCD), l1
+    (bunch crossings at Level-1, by the section `l1`; the keys about jets do not apply), or the path of
+    a recipe of your own (*.yaml, docs/generator.md)."""
     l1: L1Config = L1Config()
     """For the recipe l1 alone."""
     jets: int = Field(default=100_000, gt=0)
@@ -71,10 +76,25 @@ class GenerateConfig(Config):
     pythia: tuple[str, ...] = ()
     """Further Pythia settings, such as "TimeShower:alphaSvalue = 0.13"; they come last and win."""
 
+    def input_files(self) -> list[Path]:
+        """See Config."""
+        return [] if self.recipe in RECIPES else [Path(self.recipe)]
+
     def identity(self) -> dict[str, Any]:
         """What changes the events: neither the number of processes nor keys of other recipes."""
         others = _OF_JETS if self.recipe == "l1" else ("l1",)
         return self.model_dump(mode="json", exclude={"workers", *others})
+
+    @field_validator("recipe")
+    @classmethod
+    def _recipe_is_there(cls, recipe: str) -> str:
+        if recipe in RECIPES:
+            return recipe
+        if not recipe.endswith((".yaml", ".yml")):
+            raise ValueError(f"{did_you_mean(recipe, RECIPES)}; or the path of a YAML file")
+        if not Path(recipe).is_file():
+            raise ValueError("there is no such file")
+        return recipe
 
     @model_validator(mode="after")
     def _keys_belong_to_the_recipe(self) -> Self:

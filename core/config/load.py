@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -12,6 +12,7 @@ from triggerforge.config.run import RunConfig
 from triggerforge.errors import ConfigError, did_you_mean
 
 _MAX_BYTES = 1_000_000
+M = TypeVar("M", bound=BaseModel)
 
 
 def load_config(path: Path, settings: Sequence[str] = (), quick: bool = False) -> RunConfig:
@@ -30,10 +31,16 @@ def load_config(path: Path, settings: Sequence[str] = (), quick: bool = False) -
     tree.setdefault("name", path.stem)
     for setting in settings:
         _apply(tree, setting)
+    return validated(RunConfig, tree, path)
+
+
+def validated(model: type[M], tree: Mapping[str, Any], path: Path) -> M:
+    """`tree` as a `model`; raises ConfigError with `path`, the key and the nearest one."""
     try:
-        return RunConfig.model_validate(tree)
+        return model.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(error)}") from error
+        problems = "; ".join(_explain(dict(e), model) for e in error.errors())
+        raise ConfigError(f"{path}: {problems}") from error
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -94,24 +101,20 @@ def _apply(tree: dict[str, Any], setting: str) -> None:
     tree[keys[-1]] = value
 
 
-def _explain(error: ValidationError) -> str:
-    return "; ".join(_explain_one(dict(e)) for e in error.errors())
-
-
-def _explain_one(problem: Mapping[str, Any]) -> str:
+def _explain(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
     location = [str(part) for part in problem["loc"]]
     where = ".".join(location)
     if problem["type"] == "extra_forbidden":
-        known = _fields_at(location[:-1])
+        known = _fields_at(location[:-1], model)
         return f"unknown key {where!r}; {did_you_mean(location[-1], known)}"
     if problem["type"] == "missing":
         return f"the key {where!r} is missing; give it a value"
     return f"{where}: {problem['msg']}; it is {problem['input']!r}"
 
 
-def _fields_at(location: Sequence[str]) -> list[str]:
-    """The keys that the section at `location` knows."""
-    models: list[type[BaseModel]] = [RunConfig]
+def _fields_at(location: Sequence[str], model: type[BaseModel]) -> list[str]:
+    """The keys that the section at `location` of `model` knows."""
+    models: list[type[BaseModel]] = [model]
     for part in location:
         inner = [m for model in models for m in _models_in(_annotation(model, part))]
         models = inner or models  # list indices and union tags name no field

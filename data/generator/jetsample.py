@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,12 @@ class JetSample:
     @property
     def identity(self) -> list[object]:
         """See Sample."""
-        return [asdict(self._recipe), self._config.jets, self._config.chunk_jets]
+        return [self._settings, self._config.jets, self._config.chunk_jets]
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        settings: dict[str, Any] = json.loads(json.dumps(self._recipe.model_dump(), default=sorted))
+        return settings
 
     def merge(self, path: Path) -> None:
         """See Sample. Chunks of the same index are mixed jet by jet, with the run's seed, so that
@@ -56,7 +60,7 @@ class JetSample:
             "tree": TREE,
             "jets": self._config.jets,
             "classes": [c.name for c in self._recipe.classes],
-            "settings": json.loads(json.dumps(asdict(self._recipe), default=sorted)),
+            "settings": self._settings,
         }
 
 

@@ -1,35 +1,27 @@
 """The recipes: which processes give which class of jet, in which window.
 
-Sources: jets5 follows the hls4ml LHC jet set (arXiv 1709.08705 and 1804.06913), toptag follows
-the Top Tagging reference set (arXiv 1902.09914).
+Those that come along are `recipe_files/*.yaml`; a file of the user's own has the same keys.
 """
 
-from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
+from pydantic import Field
+
+from triggerforge.config.base import Config
 from triggerforge.config.generate import GenerateConfig
+from triggerforge.config.load import read_yaml, validated
 from triggerforge.errors import ConfigError
-from triggerforge.registry import Registry
 
-_LIGHT = frozenset({1, 2, 3})
-_GLUON = frozenset({21})
-_ANY_LIGHT_QCD = _LIGHT | _GLUON | {4, 5}
-_QUARK_PAIRS = ("HardQCD:qq2qq = on", "HardQCD:gg2qqbar = on", "HardQCD:qqbar2qqbarNew = on")
-_GLUON_PAIRS = ("HardQCD:gg2gg = on", "HardQCD:qqbar2gg = on")
-_HADRONIC_W = ("24:onMode = off", "24:onIfAny = 1 2 3 4 5")
-_HADRONIC_Z = ("23:onMode = off", "23:onIfAny = 1 2 3 4 5")
-_W_PAIRS = ("WeakDoubleBoson:ffbar2WW = on", *_HADRONIC_W)
-_Z_PAIRS = ("WeakDoubleBoson:ffbar2gmZgmZ = on", *_HADRONIC_Z)
-_TOP_PAIRS = ("Top:gg2ttbar = on", "Top:qqbar2ttbar = on", *_HADRONIC_W)
+_SHIPPED = Path(__file__).with_name("recipe_files")
 
 
-@dataclass(frozen=True)
-class JetClass:
+class JetClass(Config):
     """One class of jets: its Pythia processes, and the parton that a jet must match."""
 
-    name: str
-    pythia: tuple[str, ...]
-    parents: frozenset[int]
+    name: str = Field(min_length=1)
+    pythia: tuple[str, ...] = Field(min_length=1)
+    parents: frozenset[int] = Field(min_length=1)
     """|PDG id| of the parton, boson or top quark that the jet comes from"""
     contained: bool = False
     """whether all three quarks of the top decay must lie within R of the jet axis"""
@@ -37,26 +29,25 @@ class JetClass:
     """whether its bosons decay evenly in all directions, and not as their helicity has it"""
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(Config):
     """Everything that decides the physics of a sample."""
 
-    classes: tuple[JetClass, ...]
+    classes: tuple[JetClass, ...] = Field(min_length=2)
     """in the order of the labels 0, 1, …"""
-    energy: float
+    energy: float = Field(gt=0)
     """centre-of-mass energy of the proton pair [GeV]"""
-    radius: float
+    radius: float = Field(gt=0, le=2)
     """anti-kT R, and the largest distance between a jet and its parent"""
     jet_pt: tuple[float, float]
     """[GeV]"""
-    jet_abs_eta_max: float
+    jet_abs_eta_max: float = Field(gt=0, le=4)
     parton_window: tuple[float, float]
     """pT of the hard process, relative to the centre (narrow) or the edges of `jet_pt` (wide)"""
     narrow: bool
     """whether `parton_window` is relative to the centre of `jet_pt`"""
-    detector: str
+    detector: Literal["CMS", "ATLAS", "none"]
     multiparton_interactions: bool
-    constituents: int | None
+    constituents: int | None = Field(default=None, gt=0)
     """leading constituents kept; None keeps all"""
     pythia: tuple[str, ...] = ()
 
@@ -86,56 +77,27 @@ class Recipe:
         )
 
 
-RECIPES: Registry[Recipe] = Registry("recipe")
+def load_recipe(name: str) -> Recipe:
+    """The recipe that comes along under `name`, or the one in the YAML file `name`.
 
-# Partons and bosons within 1 % of the centre, as in arXiv 1709.08705; Monash tune, underlying event.
-RECIPES.register("jets5")(
-    Recipe(
-        classes=(
-            JetClass("q", _QUARK_PAIRS, _LIGHT),
-            JetClass("g", _GLUON_PAIRS, _GLUON),
-            JetClass("W", _W_PAIRS, frozenset({24}), isotropic=True),
-            JetClass("Z", _Z_PAIRS, frozenset({23}), isotropic=True),
-            JetClass("t", _TOP_PAIRS, frozenset({6})),
-        ),
-        energy=13_000.0,
-        radius=0.8,
-        jet_pt=(800.0, 1200.0),
-        jet_abs_eta_max=2.5,
-        parton_window=(0.99, 1.01),
-        narrow=True,
-        detector="CMS",
-        multiparton_interactions=True,
-        constituents=None,
-    )
-)
-
-# Light QCD has every 2 -> 2 process of quarks and gluons; no heavy pair production.
-RECIPES.register("toptag")(
-    Recipe(
-        classes=(
-            JetClass("QCD", (*_QUARK_PAIRS, *_GLUON_PAIRS, "HardQCD:qg2qg = on"), _ANY_LIGHT_QCD),
-            JetClass("top", _TOP_PAIRS, frozenset({6}), contained=True),
-        ),
-        energy=14_000.0,
-        radius=0.8,
-        jet_pt=(550.0, 650.0),
-        jet_abs_eta_max=2.0,
-        parton_window=(0.85, 1.6),
-        narrow=False,
-        detector="ATLAS",
-        multiparton_interactions=False,
-        constituents=200,
-    )
-)
+    Raises ConfigError, naming the file and the key, where it cannot be read.
+    """
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        path = _SHIPPED / f"{name}.yaml"
+    recipe = validated(Recipe, read_yaml(path), path)
+    names = [jet_class.name for jet_class in recipe.classes]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{path}: the classes {names} do not differ; give each a name of its own")
+    return recipe
 
 
 def resolve(config: GenerateConfig) -> Recipe:
     """The recipe that `config` names, with what it overrides.
 
-    Raises ConfigError if the pT window is empty.
+    Raises ConfigError if the recipe cannot be read or its pT window is empty.
     """
-    recipe = RECIPES[config.recipe]
+    recipe = load_recipe(config.recipe)
     low = recipe.jet_pt[0] if config.jet_pt_min is None else config.jet_pt_min
     high = recipe.jet_pt[1] if config.jet_pt_max is None else config.jet_pt_max
     if low >= high:
@@ -155,4 +117,5 @@ def resolve(config: GenerateConfig) -> Recipe:
         "detector": config.detector,
     }
     given = {key: value for key, value in overrides.items() if value is not None}
-    return replace(recipe, jet_pt=(low, high), pythia=(*recipe.pythia, *config.pythia), **given)
+    given |= {"jet_pt": (low, high), "pythia": (*recipe.pythia, *config.pythia)}
+    return recipe.model_copy(update=given)

@@ -7,9 +7,9 @@ from scipy.stats import kstest
 
 from triggerforge.data.generator.decays import IsotropicDecays
 from triggerforge.data.generator.events import EventBatch, Generator
-from triggerforge.data.generator.recipes import RECIPES
+from triggerforge.data.generator.recipes import load_recipe
 
-RECIPE = RECIPES["jets5"]
+RECIPE = load_recipe("jets5")
 _COPY = 62  # status of a boson just before it decays
 _BARE = (
     *("PartonLevel:MPI = off", "PartonLevel:ISR = off", "PartonLevel:FSR = off"),
