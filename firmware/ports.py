@@ -55,6 +55,11 @@ def _port(kifs: NDArray[Any], which: str) -> Port:
     """`kifs` (3, size): sign, integer and fractional bits of every element."""
     signed, integers, fraction = (int(row.max()) for row in np.asarray(kifs))
     width = signed + integers + fraction
+    if width == 0:
+        raise ModelError(
+            f"no {which} of the model has a bit: its outputs are constant, and there is nothing to "
+            "build; train with more bits, or a looser compress.target"
+        )
     if not 1 <= width <= _MAX_WIDTH:
         raise ModelError(
             f"the {which} port needs {width} bits an element, 1 to {_MAX_WIDTH} are possible; "

@@ -109,6 +109,14 @@ def require_whole_stages(folder: Path) -> None:
         assert sums == {f: entry["sha256"] for f, entry in sealed.items()}
 
 
+def _at_work(partial: Path) -> bool:
+    """Whether a stage has written anything but its key."""
+    try:
+        return any(path.name != ".key" for path in partial.rglob("*"))
+    except FileNotFoundError:
+        return False  # renamed meanwhile
+
+
 def _kill_in(stage: str, folder: Path, runs: Path) -> None:
     with (runs / "log").open("w") as log:
         process = subprocess.Popen(
@@ -116,8 +124,10 @@ def _kill_in(stage: str, folder: Path, runs: Path) -> None:
         )
     partial = folder / f".{stage}.partial"
     deadline = time.monotonic() + 400
-    while not partial.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert partial.exists(), (runs / "log").read_text()[-4000:]
+    while not _at_work(partial) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+        if (folder / stage).exists():
+            break  # it leaves all its files at once
+    assert process.poll() is None, (runs / "log").read_text()[-4000:]
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
