@@ -12,27 +12,21 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
 import h5py
 import numpy as np
-import torch
+import onnx
 import uproot
 from numpy.typing import NDArray
-from torch import nn
 
-from triggerforge.compression.backend import hgq
-from triggerforge.compression.lowering import lower
-from triggerforge.compression.quantized_model import QuantizedModel
-from triggerforge.compression.scheme import QuantizationScheme
 from triggerforge.config.data import DataConfig
 from triggerforge.data.contract import InputContract, InputFeature
 from triggerforge.data.score import score_file
 from triggerforge.export.engines.onnxruntime import session
-from triggerforge.export.quantized import quantized_onnx
 from triggerforge.fixedpoint import FixedFormat
 
 LIMIT = 1.2
@@ -50,9 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     sys.stdout.write("format   entries  peak MiB  at start MiB  footprint MiB  ratio\n")
     worst = 0.0
+    network = _network(_contract())
     for name in _FORMATS:
-        one = _in_child(name, options.chunk, 1)
-        many = _in_child(name, options.chunk, options.chunks)
+        one = _in_child(name, options.chunk, 1, network)
+        many = _in_child(name, options.chunk, options.chunks, network)
         for result in (one, many):
             ratio = result["footprint"] / one["footprint"]
             worst = max(worst, ratio)
@@ -72,15 +67,18 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--chunks", type=int, default=20, help="chunks of the large file")
     parser.add_argument("--child", choices=list(_FORMATS), help=argparse.SUPPRESS)
     parser.add_argument("--source", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--network", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 
 
-def _in_child(name: str, chunk: int, chunks: int) -> dict[str, int]:
+def _in_child(name: str, chunk: int, chunks: int, network: onnx.ModelProto) -> dict[str, int]:
     with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "network.onnx"
+        onnx.save(network, model)
         source = Path(folder) / f"jets.{_FORMATS[name][0]}"
         _WRITERS[name](source, chunk, chunks)
         command = [sys.executable, "-m", "triggerforge.benchmark.memory", "--child", name]
-        command += ["--source", str(source), "--chunk", str(chunk)]
+        command += ["--source", str(source), "--chunk", str(chunk), "--network", str(model)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(done.stderr)
@@ -91,12 +89,10 @@ def _in_child(name: str, chunk: int, chunks: int) -> dict[str, int]:
 def _measure(options: argparse.Namespace) -> dict[str, int]:
     """Peak resident set in bytes, before the file is opened and at the end."""
     source, ending = options.source, _FORMATS[options.child][1]
-    predict = _network(_contract())
-    # the peak of building the network is forgotten
-    Path("/proc/self/clear_refs").write_text("5")
+    engine = session(onnx.load(options.network))
     start = _resident("VmRSS")
     done = score_file(
-        predict,
+        lambda x: np.asarray(engine.run(None, {"x": x})[0]),
         _config(options.child, options.chunk),
         _contract(),
         source,
@@ -111,16 +107,24 @@ def _measure(options: argparse.Namespace) -> dict[str, int]:
     }
 
 
-def _network(contract: InputContract) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """x (N, 16, 3) to logits (N, 2), by the engine `onnxruntime-quantized`."""
+def _network(contract: InputContract) -> onnx.ModelProto:
+    """A quantised network, x (N, 16, 3) to logits (N, 2)."""
+    # not at the top: the processes that are measured load its file, and none of these
+    import torch
+    from torch import nn
+
+    from triggerforge.compression.backend import hgq
+    from triggerforge.compression.lowering import lower
+    from triggerforge.compression.quantized_model import QuantizedModel
+    from triggerforge.compression.scheme import QuantizationScheme
+    from triggerforge.export.quantized import quantized_onnx
+
     torch.manual_seed(1)
     module = nn.Sequential(nn.Flatten(), nn.Linear(48, 16), nn.ReLU(), nn.Linear(16, 2))
     model = lower(module, contract, QuantizationScheme())
     x = np.random.default_rng(1).normal(size=(1000, *contract.shape))
     hgq.utils.trace_minmax(model, contract.quantize(x))
-    quantized = QuantizedModel.from_keras(model, contract, ("g", "q"))
-    engine = session(quantized_onnx(quantized))
-    return lambda x: np.asarray(engine.run(None, {"x": x})[0])
+    return quantized_onnx(QuantizedModel.from_keras(model, contract, ("g", "q")))
 
 
 def _resident(key: str) -> int:

@@ -7,15 +7,17 @@ rooms above register theirs here too (`triggerforge.firmware.engines`: "hls4ml",
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from triggerforge.compression.quantized_model import QuantizedModel
 from triggerforge.errors import ModelError
 from triggerforge.registry import Registry
-from triggerforge.training.trained import TrainedModel
+
+if TYPE_CHECKING:  # onnxruntime alone needs neither Keras nor torch
+    from triggerforge.compression.quantized_model import QuantizedModel
+    from triggerforge.training.trained import TrainedModel
 
 
 class Runtime(Protocol):
@@ -44,8 +46,8 @@ class Runtime(Protocol):
 class EngineSource:
     """What engines are made from; an engine raises ModelError if its part is None."""
 
-    trained: TrainedModel | None = None
-    quantized: QuantizedModel | None = None
+    trained: "TrainedModel | None" = None
+    quantized: "QuantizedModel | None" = None
     export_folder: Path | None = None
     firmware_folder: Path | None = None
 
