@@ -60,6 +60,35 @@ def test_each_model_learns_and_is_read_back(
     assert not again.module.training and trained.predict(x).dtype == np.float32
 
 
+def test_in_bfloat16_it_learns_and_the_model_stays_float32(
+    make_contract: Contracts, make_splits: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a GPU does by itself; the CPU has bfloat16 too."""
+    data = make_splits(make_contract((6,), None), 900, spread=0.5)
+    full = train(config(epochs=12), data, 1, tmp_path / "full")
+    monkeypatch.setattr("triggerforge.training.fit.uses_bfloat16", lambda config, device: True)
+    mixed = train(config(epochs=12), data, 1, tmp_path / "mixed")
+    assert {p.dtype for p in mixed.module.parameters()} == {torch.float32}
+    x = data.test.quantized_x
+    assert not np.array_equal(mixed.predict(x), full.predict(x))
+    assert mixed.predict(x).dtype == np.float32
+    accuracy = [(model.predict(x).argmax(axis=1) == data.test.y).mean() for model in (full, mixed)]
+    assert abs(accuracy[0] - accuracy[1]) < 0.05
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_on_a_gpu_in_mixed_precision(
+    make_contract: Contracts, make_splits: Data, tmp_path: Path
+) -> None:
+    data = make_splits(make_contract((6,), None), 900, spread=0.5)
+    trained = train(config(epochs=12, device="cuda"), data, 1, tmp_path)
+    x = data.test.quantized_x
+    assert (trained.predict(x).argmax(axis=1) == data.test.y).mean() > 0.7
+    assert json.loads((tmp_path / "record.json").read_text())["training"]["device"].startswith(
+        "cuda"
+    )
+
+
 def test_same_seed_same_bits(make_contract: Contracts, make_splits: Data, tmp_path: Path) -> None:
     data = make_splits(make_contract((6,)))
     outputs = {}
