@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triggerforge.compression.backend import hgq
+from triggerforge.errors import ConfigError
 from triggerforge.fixedpoint import Overflow, Rounding
 
 Granularity = Literal["element", "channel", "layer"]
@@ -19,7 +20,10 @@ Granularity = Literal["element", "channel", "layer"]
 
 @dataclass(frozen=True)
 class QuantizationScheme:
-    """Bits, rounding and overflow with which `lower` sets up the quantisers."""
+    """Bits, rounding and overflow with which `lower` sets up the quantisers.
+
+    Raises ConfigError where an activation would have less than no bits.
+    """
 
     weight_bits: int = 8
     """bits of a tensor's largest weight, sign included; sets the step of the tensor"""
@@ -43,6 +47,15 @@ class QuantizationScheme:
     """whether training may move the bits"""
     max_bits: int = 12
     """no weight gets more bits than this, sign not counted"""
+
+    def __post_init__(self) -> None:
+        for name in ("activation_fraction", "table_bits"):
+            bits = self.activation_integers + getattr(self, name)
+            if bits < 0:
+                raise ConfigError(
+                    f"activation_integers ({self.activation_integers}) and {name} "
+                    f"({getattr(self, name)}) leave {bits} bits; their sum must be 0 or more"
+                )
 
     def weight(self, rank: int) -> hgq.config.QuantizerConfig:
         """Quantiser of a weight or bias of `rank` axes."""

@@ -10,6 +10,7 @@ from triggerforge.compression.lowering import lower
 from triggerforge.compression.quantized_model import corner_inputs, trace_keras
 from triggerforge.compression.scheme import QuantizationScheme
 from triggerforge.data.contract import InputContract, InputFeature
+from triggerforge.errors import ConfigError
 from triggerforge.fixedpoint import FixedFormat, Overflow, Rounding
 
 
@@ -17,6 +18,12 @@ def contract_of(shape: tuple[int, ...], text: str) -> InputContract:
     fmt = FixedFormat.parse(text)
     features = (InputFeature(f"x{i}", "", 0.0, 0, fmt) for i in range(shape[-1]))
     return InputContract(tuple(features), shape)
+
+
+@pytest.mark.parametrize("bits", [{"activation_fraction": 0}, {"table_bits": 0}])
+def test_less_than_no_bits_are_refused(bits: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="leave -1 bits"):
+        QuantizationScheme(activation_integers=-1, **bits)
 
 
 def assert_same_bits(model: keras.Model, contract: InputContract, seed: int = 1) -> None:
