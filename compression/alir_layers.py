@@ -56,9 +56,15 @@ _quantize = fixed_variable.FVariable.quantize
 def _quantized(
     self: Any, k: int, i: int, f: int, overflow_mode: str = "WRAP", round_mode: str = "TRN"
 ) -> Any:
-    """alkaid 0.8.2 wraps an unsigned constant by twice the span of its format."""
+    """alkaid 0.8.2 wraps an unsigned constant by twice the span of its format.
+
+    And it rounds to even by bits that it counts from the wrong end, see `_halves_to_even`.
+    """
+    wraps = overflow_mode.upper() == "WRAP"
+    if wraps and round_mode.upper() == "RND_CONV" and k + i + f > 0 and self.kif[2] > f:
+        return _halves_to_even(self, int(f)).quantize(k, i, f)
     result = _quantize(self, k, i, f, overflow_mode, round_mode)
-    if k or overflow_mode.upper() != "WRAP" or result.low != result.high:
+    if k or not wraps or result.low != result.high:
         return result
     wrapped = float(result.low) % 2.0**i
     if wrapped == result.low:
@@ -66,7 +72,50 @@ def _quantized(
     return fixed_variable.FVariable.from_const(wrapped, hwconf=self.hwconf)
 
 
+def _halves_to_even(variable: Any, f: int) -> Any:
+    """A number whose floor at `f` fractional bits is `variable` rounded there, halves to even.
+
+    alkaid 0.8.2 looks for the dropped bits in x + LSB/2 and for the lowest kept one in its floor,
+    but takes both to have the steps of x and of the result; theirs are larger where x is constant,
+    where it holds a bias of LSB/2, or where only even results are possible.
+    """
+    lsb, step = 2.0**-f, float(variable.step)
+    lowest_kept = variable.quantize(0, 1 - f, f)
+    return variable + (lsb / 2 - step) + lowest_kept * (step / lsb)
+
+
 fixed_variable.FVariable.quantize = _quantized
+
+
+_max_of = fixed_variable.FVariable.max_of
+_min_of = fixed_variable.FVariable.min_of
+
+
+def _larger(self: Any, other: Any) -> Any:
+    """alkaid 0.8.2 chooses by the highest bit of a difference, which is its sign only if it has one.
+
+    Two numbers made of the same inputs can overlap though one is always the larger.
+    """
+    return _never_less(self, other, self, other) or _max_of(self, other)
+
+
+def _smaller(self: Any, other: Any) -> Any:
+    """See `_larger`."""
+    return _never_less(self, other, other, self) or _min_of(self, other)
+
+
+def _never_less(one: Any, other: Any, if_one: Any, if_other: Any) -> Any:
+    """`if_one` where `one` is at least `other` for all inputs, `if_other` the other way; else None."""
+    if not isinstance(other, fixed_variable.FVariable):
+        return None
+    difference = one - other
+    if difference.low >= 0:
+        return if_one
+    return if_other if difference.high <= 0 else None
+
+
+fixed_variable.FVariable.max_of = _larger
+fixed_variable.FVariable.min_of = _smaller
 
 
 def _as_they_are(graph: CombLogic) -> CombLogic:
