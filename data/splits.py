@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from triggerforge.data.contract import InputContract
 from triggerforge.data.dataset import Dataset, Splits
+from triggerforge.data.generator.seeds import derived_seed
 from triggerforge.data.storage import whole_file
 from triggerforge.errors import ArtifactError, TriggerForgeError
 
@@ -31,7 +32,9 @@ def split_indices(
     indices. `limit`: so many events in all.
     """
     _, group = np.unique(together, axis=0, return_inverse=True)
-    rank = np.random.default_rng(seed).permutation(int(group.max()) + 1)[group]
+    # a stream of its own: the same permutation again would undo one that made the file
+    rng = np.random.default_rng(derived_seed(seed, "split"))
+    rank = rng.permutation(int(group.max()) + 1)[group]
     order = np.argsort(rank, kind="stable")[:limit]
     due = [round(len(order) * parts[0]), round(len(order) * (parts[0] + parts[1]))]
     ranks = rank[order]

@@ -131,7 +131,7 @@ class DataConfig(Config):
     def input_files(self) -> list[Path]:
         """The files of `source`, sorted within each pattern; none where it was left out.
 
-        Raises DataError if a pattern matches nothing.
+        Raises DataError if a pattern matches nothing, or if a file is named twice.
         """
         files: list[Path] = []
         for pattern in self.source:
@@ -140,6 +140,7 @@ class DataConfig(Config):
             if not found:
                 raise DataError(f"data.source: no file matches {pattern!r} in {Path.cwd()}")
             files += [Path(name) for name in found]
+        _require_once(files)
         return files
 
     @field_validator("split")
@@ -166,3 +167,12 @@ class DataConfig(Config):
                     hint = did_you_mean(name, self.label)
                     raise ValueError(f"classes: {name!r} has no condition in label; {hint}")
         return self
+
+
+def _require_once(files: list[Path]) -> None:
+    """Events that are read twice would be trained on and tested on."""
+    seen: dict[Path, Path] = {}
+    for file in files:
+        before = seen.setdefault(file.resolve(), file)
+        if before is not file:
+            raise DataError(f"data.source names {before} twice, again as {file}; leave one out")

@@ -316,7 +316,10 @@ def find_tree(file: Any, path: Path, name: str | None) -> Any:
     size, due = path.stat().st_size, int(file.file.fEND)
     if size < due:
         raise DataError(f"{path} has {size} bytes, its header says {due}; it is truncated")
-    trees = {k.split(";")[0] for k, c in file.classnames().items() if c in ("TTree", "TNtuple")}
+    kinds = {k.split(";")[0]: c for k, c in file.classnames().items()}
+    trees = {k for k, c in kinds.items() if c in ("TTree", "TNtuple")}
+    if not trees and "ROOT::RNTuple" in kinds.values():
+        raise DataError(f"{path} holds an RNTuple, which is not read yet; write it as a TTree")
     if name is None and len(trees) == 1:
         name = next(iter(trees))
     if name is None or name not in trees:

@@ -69,7 +69,7 @@ def test_the_record(tmp_path: Path, jets: Any, written: Write) -> None:
     passed = int((jets.summed()["pt"] > 150).sum())
     assert record["source"] == [str(path)] and record["format"] == "generator"
     assert record["classes"] == ["light", "top"]
-    assert record["events"] == {"train": 10, "validation": 3, "test": 7}
+    assert record["events"] == {"train": 9, "validation": 4, "test": 7}
     assert sum(sum(c.values()) for c in record["per_class"].values()) == 20
     assert (record["read"], record["selected"]) == (60, passed)
     assert record["selection_efficiency"] == pytest.approx(passed / 60)
@@ -103,6 +103,12 @@ def test_split_indices_part_all_events(limit: int | None) -> None:
     joined = np.concatenate(parts)
     assert len(joined) == len(np.unique(joined)) == (limit or 101)
     assert [len(part) for part in parts] == ([28, 4, 8] if limit else [71, 10, 20])
+
+
+def test_a_file_shuffled_under_the_same_seed_is_mixed_in_every_part() -> None:
+    label = np.repeat([0, 1], 500)[np.random.default_rng(5).permutation(1000)]
+    for part in split_indices(np.arange(1000)[:, None], (0.5, 0.2, 0.3), 5):
+        assert label[part].mean() == pytest.approx(0.5, abs=0.1)
 
 
 def test_what_belongs_together_is_not_parted() -> None:
@@ -182,6 +188,23 @@ def test_missing_files(tmp_path: Path, jets: Any, written: Write) -> None:
         load(config(path.with_name("*.rootx")), None, 1, tmp_path)
     with pytest.raises(DataError, match="is not a file"):
         load(config(tmp_path), None, 1, tmp_path)
+
+
+def test_a_file_named_twice(tmp_path: Path, jets: Any, written: Write) -> None:
+    path = written("generator", jets)
+    link = tmp_path / "link.root"
+    link.symlink_to(path)
+    for other in (path, path.with_name("generator.*"), link):
+        with pytest.raises(DataError, match=r"names .*generator\.root twice, again as"):
+            load(config(path, source=[str(path), str(other)]), None, 1, tmp_path)
+
+
+def test_an_rntuple_is_named_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "new.root"
+    with uproot.recreate(path) as file:
+        file.mkrntuple("jets", {"x": "float32"})
+    with pytest.raises(DataError, match="holds an RNTuple"):
+        load(config(path), None, 1, tmp_path)
 
 
 @pytest.mark.parametrize(
