@@ -95,7 +95,6 @@ class CrossingSample:
         for index in sorted({task.index for task in self._crossings}):
             tasks = [task for task in self._crossings if task.index == index]
             whole = joined([self._branches(task) for task in tasks])
-            # not the bare seed: the split draws from that, and would undo the mixing
             rng = np.random.default_rng(derived_seed(self._seed, "mix", index))
             order = rng.permutation(len(whole["label"]))
             yield {name: column[order] for name, column in whole.items()}
