@@ -17,7 +17,7 @@ from triggerforge.errors import DataError
 from triggerforge.export.runtime import EngineSource
 from triggerforge.progress import say
 from triggerforge.result import write_record
-from triggerforge.training.metrics import classification_metrics
+from triggerforge.training.task import Task
 
 _FIRMWARE_ENGINES = ("rtl", "hls4ml", "alir")
 """what the firmware's metrics come from: the nearest to hardware that could run"""
@@ -52,7 +52,7 @@ def benchmark(
         parity=agreement.rows,
         input_audit=[asdict(count) for count in test.contract.audit(test.x)],
         latency=latency,
-        metrics={"firmware": _metrics(agreement, test, folder)},
+        metrics={"firmware": _metrics(agreement, test, Task.of(splits), folder)},
         benchmark={
             "not_run": not_run,
             "timer_overhead_ns": timer_overhead_ns(),
@@ -62,15 +62,15 @@ def benchmark(
     )
 
 
-def _metrics(agreement: Agreement, test: Dataset, folder: Path) -> dict[str, Any]:
-    """Classification metrics of the firmware's outputs; `engine` says whose outputs they are."""
+def _metrics(agreement: Agreement, test: Dataset, task: Task, folder: Path) -> dict[str, Any]:
+    """Metrics of the firmware's outputs; `engine` says whose outputs they are."""
     name = next((n for n in _FIRMWARE_ENGINES if n in agreement.test_outputs), None)
     if name is None:
         return {"not_run": f"none of the engines {', '.join(_FIRMWARE_ENGINES)} was run"}
     logits = agreement.test_outputs[name]
     events = len(logits)
     try:
-        found = classification_metrics(logits, test.y[:events], test.weight[:events], test.classes)
+        found = task.metrics(logits, test.y[:events], test.weight[:events])
     except DataError as error:
         return {"not_run": str(error)}
     write_logits(folder, np.asarray(logits))

@@ -11,9 +11,10 @@ from torch import nn
 from triggerforge.compression import pareto, ptq
 from triggerforge.compression.backend import keras
 from triggerforge.compression.bitmap import ebops, totals
+from triggerforge.compression.goal import Goal, Sample
 from triggerforge.compression.lowering import lower
 from triggerforge.compression.pareto import Candidate, Choice
-from triggerforge.compression.qat import Progress, Sample, Trainer
+from triggerforge.compression.qat import Progress, Trainer
 from triggerforge.compression.qkeras import QKerasResult, qkeras_parity, train_qkeras
 from triggerforge.compression.qkeras_file import read_qkeras
 from triggerforge.compression.quantized_model import MODEL_FILE, QuantizedModel
@@ -23,9 +24,10 @@ from triggerforge.config.compress import CompressConfig
 from triggerforge.data.dataset import Dataset, Splits
 from triggerforge.data.scores import write_logits
 from triggerforge.errors import ModelError
+from triggerforge.fixedpoint import Overflow
 from triggerforge.progress import say
 from triggerforge.result import write_record
-from triggerforge.training.metrics import classification_metrics
+from triggerforge.training.task import Task
 from triggerforge.training.trained import TrainedModel
 
 _UNIFORM_BITS = 8
@@ -40,10 +42,9 @@ class _Job:
     module: nn.Module
     """the float model, perhaps with neurons taken out"""
     splits: Splits
-    train: Sample
-    validation: Sample
+    goal: Goal
     float_accuracy: float
-    """of the float model on the validation events, 0..1"""
+    """the goal's measure of the float model on the validation events, 0..1"""
     seed: int
     folder: Path
 
@@ -63,7 +64,8 @@ def compress(
 ) -> QuantizedModel:
     """Quantises `trained`, writes model.tfq and the record to `folder`, gives the model back.
 
-    The target (`config.target`) is judged on the validation events, metrics are on the test events.
+    The target (`config.target`) is judged on the validation events, metrics are on the test events. An
+    anomaly score is learned from the background's events and judged by them alone (see goal.py).
     What a killed call left in `folder` is gone on with.
 
     A missed target is recorded as `compression.target_missed`; the run fails on it at its end.
@@ -71,44 +73,47 @@ def compress(
     """
     _require_fit(trained, splits)
     train, validation = (_sample(trained, part) for part in (splits.train, splits.validation))
-    accuracy = validation.accuracy(validation.teacher)
+    goal = Goal.of(trained.task, config.distill, train, validation)
+    accuracy = goal.measure(validation.teacher)
     module = _pruned(config, trained)
-    job = _Job(config, module, splits, train, validation, accuracy, seed, folder)
+    job = _Job(config, module, splits, goal, accuracy, seed, folder)
     keras.utils.set_random_seed(seed)
     chosen = _METHODS[config.method](job)
-    quantized = QuantizedModel.from_keras(chosen.model, trained.contract, trained.classes)
+    quantized = QuantizedModel.from_keras(chosen.model, trained.contract, trained.task.outputs)
     quantized.save(folder / MODEL_FILE)
-    twin = ptq.uniform(trained.module, trained.contract, train.x, bits=_UNIFORM_BITS)
-    section = _record(config, chosen, quantized, accuracy) | _uniform(twin, job, quantized)
+    twin = ptq.uniform(trained.module, trained.contract, goal.train.x, bits=_UNIFORM_BITS)
+    section = _record(job, chosen, quantized) | _uniform(twin, job, quantized)
     outputs = quantized.predict(splits.test.quantized_x)
     write_record(
         folder,
-        metrics={"quantized": _test_metrics(outputs, splits.test, folder)},
+        metrics={"quantized": _test_metrics(trained.task, outputs, splits.test, folder)},
         compression=section,
         parity=[] if chosen.qkeras is None else qkeras_parity(chosen.qkeras, outputs, quantized),
     )
     say(
-        f"compress: {100 * chosen.choice.candidate.accuracy:.2f} % of the validation events "
-        f"(float: {100 * accuracy:.2f} %), {quantized.ebops:.0f} EBOPs, "
+        f"compress: {goal.measured} {100 * chosen.choice.candidate.accuracy:.2f} % on the validation "
+        f"events (float: {100 * accuracy:.2f} %), {quantized.ebops:.0f} EBOPs, "
         f"{section['ratio']:.1f} times fewer than {_UNIFORM_BITS} bits everywhere"
     )
     return quantized
 
 
 def _require_fit(trained: TrainedModel, splits: Splits) -> None:
-    if trained.contract != splits.contract or tuple(trained.classes) != tuple(splits.classes):
+    if trained.contract != splits.contract or trained.task != Task.of(splits):
         raise ModelError(
-            f"the model was trained on inputs {list(trained.contract.names)} and classes "
-            f"{list(trained.classes)}, the events have {list(splits.contract.names)} and "
-            f"{list(splits.classes)}, or other formats; train again on these events"
+            f"the model was trained on inputs {list(trained.contract.names)}, classes "
+            f"{list(trained.classes)} and background {list(trained.background)}, the events have "
+            f"{list(splits.contract.names)}, {list(splits.classes)} and {list(splits.background)}, or "
+            "other formats; train again on these events"
         )
     for name, part in (("training", splits.train), ("validation", splits.validation)):
-        if not len(part):
+        if not len(trained.task.learned_from(part)):
             raise ModelError(f"no {name} events, but compression needs some; check `data`")
 
 
-def _sample(trained: TrainedModel, events: Dataset) -> Sample:
+def _sample(trained: TrainedModel, part: Dataset) -> Sample:
     """Quantised inputs, and what the float model makes of the unrounded ones."""
+    events = trained.task.learned_from(part)
     return Sample(events.quantized_x, events.y, events.weight, trained.predict(events.x))
 
 
@@ -121,24 +126,35 @@ def _pruned(config: CompressConfig, trained: TrainedModel) -> nn.Module:
 
 def _trained(job: _Job) -> _Chosen:
     """By quantisation-aware training: a member of the Pareto front."""
-    bits = job.config.bits
+    bits, contract = job.config.bits, job.splits.contract
+    overflow = _overflow(job)
     scheme = QuantizationScheme(
         weight_bits=bits.weight,
         bias_bits=bits.weight,
         activation_fraction=bits.fraction,
+        activation_overflow=overflow,
     )
-    model = lower(job.module, job.splits.contract, scheme)
-    trainer = Trainer(model, job.config, job.train, job.validation, job.seed, job.folder)
+    model = lower(job.module, contract, scheme)
+    if overflow is Overflow.SAT:
+        ptq.set_integers(model, lower(job.module, contract), job.goal.train.x)
+    trainer = Trainer(model, job.config, job.goal, job.seed, job.folder)
     training = trainer.fit()
     choice = pareto.choose(training.front, job.config.target, job.float_accuracy)
     trainer.restore(choice.candidate)
     return _Chosen(model, choice, training)
 
 
+def _overflow(job: _Job) -> Overflow:
+    """An event past what training has seen must stay anomalous: a score saturates by itself."""
+    if job.config.overflow == "auto":
+        return Overflow.SAT if job.goal.measured == "overlap" else Overflow.WRAP
+    return Overflow[job.config.overflow]
+
+
 def _rounded(job: _Job) -> _Chosen:
     """By rounding the trained weights."""
     uniform = job.config.bits.uniform
-    return _only(job, ptq.uniform(job.module, job.splits.contract, job.train.x, bits=uniform))
+    return _only(job, ptq.uniform(job.module, job.splits.contract, job.goal.train.x, bits=uniform))
 
 
 def _in_qkeras(job: _Job) -> _Chosen:
@@ -150,8 +166,7 @@ def _in_qkeras(job: _Job) -> _Chosen:
 
 def _only(job: _Job, model: keras.Model, result: QKerasResult | None = None) -> _Chosen:
     """A front of one."""
-    logits = model.predict(job.validation.x, batch_size=job.config.batch_size, verbose=0)
-    accuracy = job.validation.accuracy(np.asarray(logits))
+    accuracy = _measured(job, model)
     candidate = Candidate(accuracy, ebops(model), epoch=0)
     choice = pareto.choose([candidate], job.config.target, job.float_accuracy)
     return _Chosen(model, choice, Progress(front=(candidate,)), result)
@@ -160,37 +175,42 @@ def _only(job: _Job, model: keras.Model, result: QKerasResult | None = None) -> 
 _METHODS = {"hgq": _trained, "ptq": _rounded, "qkeras": _in_qkeras}
 
 
-def _test_metrics(logits: NDArray[np.float64], test: Dataset, folder: Path) -> dict[str, Any]:
-    write_logits(folder, logits)
-    return classification_metrics(logits, test.y, test.weight, test.classes)
+def _measured(job: _Job, model: keras.Model) -> float:
+    x, size = job.goal.validation.x, job.config.batch_size
+    return job.goal.measure(np.asarray(model.predict(x, batch_size=size, verbose=0)))
+
+
+def _test_metrics(
+    task: Task, outputs: NDArray[np.float64], test: Dataset, folder: Path
+) -> dict[str, Any]:
+    write_logits(folder, outputs)
+    return task.metrics(outputs, test.y, test.weight)
 
 
 def _uniform(twin: keras.Model, job: _Job, quantized: QuantizedModel) -> dict[str, Any]:
     """What the network would be with as many bits everywhere: the measure of what was gained."""
     size = ebops(twin)
-    logits = twin.predict(job.validation.x, batch_size=job.config.batch_size, verbose=0)
     return {
         "ebops_uniform8": size,
-        "uniform8_accuracy": job.validation.accuracy(np.asarray(logits)),
+        "uniform8_accuracy": _measured(job, twin),
         "ratio": size / max(quantized.ebops, 1.0),
     }
 
 
-def _record(
-    config: CompressConfig,
-    chosen: _Chosen,
-    quantized: QuantizedModel,
-    float_accuracy: float,
-) -> dict[str, Any]:
-    """The section `compression` of result.json; accuracies in it are on the validation events."""
+def _record(job: _Job, chosen: _Chosen, quantized: QuantizedModel) -> dict[str, Any]:
+    """The section `compression` of result.json.
+
+    Accuracies in it are on the validation events; `measure` says whether they are, of a score, overlaps.
+    """
     return {
-        "method": config.method,
+        "method": job.config.method,
+        "measure": job.goal.measured,
         "ebops": quantized.ebops,
         **totals(quantized.layers),
         "pareto": [c.to_dict() for c in chosen.training.front],
         "chosen": chosen.choice.candidate.to_dict(),
-        "validation_accuracy_float": float_accuracy,
-        "target": config.target.model_dump(),
+        "validation_accuracy_float": job.float_accuracy,
+        "target": job.config.target.model_dump(),
         "target_missed": chosen.choice.missed or None,
         "epochs": chosen.training.epochs,
         "seconds": chosen.training.seconds,

@@ -7,7 +7,7 @@ batches that lie on the device, and all that it changes is in a `State` that a c
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ class State(NamedTuple):
 
 
 class Events(NamedTuple):
-    """Events on the device. N events, C classes."""
+    """Events on the device. N events, O outputs."""
 
     x: Array
     """(N, *shape) on the contract's grid"""
@@ -42,22 +42,29 @@ class Events(NamedTuple):
     weight: Array
     """(N,), 1 on average"""
     teacher: Array
-    """(N, C) logits of the float model"""
+    """(N, O) outputs of the float model"""
+
+
+class Loss(Protocol):
+    """What training makes small, beside the EBOPs."""
+
+    def __call__(self, outputs: Array, events: Events) -> Array:
+        """Mean over the events; `outputs` (N, O)."""
 
 
 @dataclass(frozen=True)
-class Loss:
+class ClassLoss:
     """Cross entropy with the label and with the teacher (Hinton et al., arXiv 1503.02531)."""
 
     distill: float
     """part of the teacher, 0..1"""
     temperature: float
 
-    def __call__(self, logits: Array, events: Events) -> Array:
-        """Mean over the events; `logits` (N, C)."""
-        log_p = jax.nn.log_softmax(logits)
+    def __call__(self, outputs: Array, events: Events) -> Array:
+        """See Loss; the outputs are logits."""
+        log_p = jax.nn.log_softmax(outputs)
         truth = -jnp.take_along_axis(log_p, events.y[:, None], axis=1)[:, 0]
-        soft_log_p = jax.nn.log_softmax(logits / self.temperature)
+        soft_log_p = jax.nn.log_softmax(outputs / self.temperature)
         soft_label = jax.nn.softmax(events.teacher / self.temperature)
         # T^2 keeps the gradient's size as T changes
         soft = -jnp.sum(soft_label * soft_log_p, axis=1) * self.temperature**2

@@ -5,9 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from triggerforge.compression.bitmap import totals
+from triggerforge.compression.goal import Accuracy
 from triggerforge.compression.model_file import from_file, implied_contract
 from triggerforge.compression.pareto import Candidate
 from triggerforge.compression.quantized_model import MODEL_FILE, QuantizedModel
@@ -18,7 +17,7 @@ from triggerforge.data.scores import write_logits
 from triggerforge.errors import ModelError
 from triggerforge.progress import say
 from triggerforge.result import write_record
-from triggerforge.training.metrics import classification_metrics, summary
+from triggerforge.training.task import Task, summary
 
 METHOD = "file"
 """what the record has as `compression.method`"""
@@ -38,11 +37,11 @@ def import_model(config: CompressConfig, splits: Splits, folder: Path) -> Quanti
     quantized = _fitting(config.model, splits)
     quantized.save(folder / MODEL_FILE)
     outputs = quantized.predict(splits.test.quantized_x)
-    metrics = classification_metrics(outputs, splits.test.y, splits.test.weight, splits.classes)
+    metrics = Task.of(splits).metrics(outputs, splits.test.y, splits.test.weight)
     write_logits(folder, outputs)
     outside = _outside(quantized, splits.test)
     _warn(config.model, outside)
-    section = _record(config, quantized, splits.validation, outside)
+    section = _record(config, quantized, splits, outside)
     write_record(folder, metrics={"quantized": metrics}, compression=section)
     say(f"{config.model}: {quantized.ebops:.0f} EBOPs; on the test events: {summary(metrics)}")
     return quantized
@@ -50,11 +49,12 @@ def import_model(config: CompressConfig, splits: Splits, folder: Path) -> Quanti
 
 def _fitting(path: Path, splits: Splits) -> QuantizedModel:
     """The model with the contract and the classes of the events."""
-    quantized = from_file(path, splits.contract, None if path.suffix == ".tfq" else splits.classes)
-    if quantized.classes != splits.classes:
+    outputs = Task.of(splits).outputs
+    quantized = from_file(path, splits.contract, None if path.suffix == ".tfq" else outputs)
+    if quantized.classes != outputs:
         raise ModelError(
-            f"{path} was made for the classes {list(quantized.classes)}, the events have "
-            f"{list(splits.classes)}; set data.classes"
+            f"{path} was made for the outputs {list(quantized.classes)}, the events have "
+            f"{list(outputs)}; set data.classes, or data.background for an anomaly score"
         )
     return quantized
 
@@ -87,26 +87,35 @@ def _warn(path: Path, outside: list[RangeCount]) -> None:
 def _record(
     config: CompressConfig,
     quantized: QuantizedModel,
-    validation: Dataset,
+    splits: Splits,
     outside: list[RangeCount],
 ) -> dict[str, Any]:
     assert config.model is not None
-    right = quantized.predict(validation.quantized_x).argmax(axis=1) == validation.y
-    accuracy = float(np.average(right, weights=validation.weight))
-    candidate = Candidate(accuracy, quantized.ebops, epoch=0).to_dict()
+    accuracy = _accuracy(quantized, splits)
     return {
         "method": METHOD,
         "file": str(config.model),
         "sha256": hashlib.sha256(config.model.read_bytes()).hexdigest(),
         "ebops": quantized.ebops,
         **totals(quantized.layers),
-        "pareto": [candidate],
-        "chosen": candidate,
+        **({} if accuracy is None else _front(Candidate(accuracy, quantized.ebops, epoch=0))),
         "target": config.target.model_dump(),
         "target_missed": _missed(config, quantized.ebops),
         "input_outside": {count.name: count.saturated for count in outside},
         "layers": quantized.layers,
     }
+
+
+def _accuracy(quantized: QuantizedModel, splits: Splits) -> float | None:
+    """On the validation events; a score is measured against a float model, and there is none."""
+    if Task.of(splits).scores:
+        return None
+    events = splits.validation
+    return Accuracy(events.y, events.weight)(quantized.predict(events.quantized_x))
+
+
+def _front(only: Candidate) -> dict[str, Any]:
+    return {"measure": "accuracy", "pareto": [only.to_dict()], "chosen": only.to_dict()}
 
 
 def _missed(config: CompressConfig, ebops: float) -> str | None:

@@ -142,7 +142,8 @@ def start_weight_bits(quantizer: Any, weights: NDArray[Any], bits: int) -> None:
 
 
 def start_port_bits(quantizer: Any, port: Formats, order: Order) -> None:
-    """Gives the quantiser of a network input the formats of the contract."""
+    """Gives the quantiser of a network input the formats of the contract, and marks it as a port's."""
+    quantizer.is_port = True
     inner = quantizer.quantizer
     shared = tuple(int(a) for a in inner.bw_mapper.homogeneous_axis)
     for variable, values in ((inner._k, port.k), (inner._i, port.i), (inner._f, port.f)):

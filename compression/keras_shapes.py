@@ -89,9 +89,12 @@ def _sum(model: Model, layer: Layer, inputs: list[Value]) -> Value:
     inner = "".join(letters[a] for a in value.order if a in axes)
     given = "".join(letters[a] for a in value.order)
     out = "".join(c for c in given if c not in inner)
-    kernel = np.full([value.shape[letters.index(c)] for c in inner], layer.attrs["scale"])
+    sizes = [value.shape[letters.index(c)] for c in inner]
     kept = tuple(a for a in value.order if a not in axes)
     order = tuple(sorted(kept).index(a) for a in kept)
+    if not kept:  # hls4ml has no tensor without axes: a vector of one
+        inner, out, sizes, order = inner + "z", "z", [*sizes, 1], (0,)
+    kernel = np.full(sizes, layer.attrs["scale"])
     total = einsum_by(
         model,
         layer.name,
@@ -107,10 +110,10 @@ def _sum(model: Model, layer: Layer, inputs: list[Value]) -> Value:
 
 def _restored(model: Model, layer: Layer, value: Value, axes: Sequence[int]) -> Value:
     """With `keepdims`, puts the reduced axes back with size one."""
-    if not layer.attrs["keepdims"]:
+    if not layer.attrs["keepdims"] or value.shape == layer.shape:
         return value
     value = arranged(model, value)
-    shape = list(value.shape)
+    shape = [] if len(axes) == len(layer.shape) else list(value.shape)
     for axis in sorted(axes):
         shape.insert(axis, 1)
     reshape = keras.layers.Reshape(shape, name=model.name(f"{layer.name}_keepdim"))

@@ -14,7 +14,7 @@ class Candidate:
     """One epoch's model."""
 
     accuracy: float
-    """on the validation events, 0..1"""
+    """on the validation events, 0..1; of a score, the overlap with the float model (see goal.py)"""
     ebops: float
     """effective bit operations, after calibration of the integer bits (HGQ, arXiv 2405.00645)"""
     epoch: int
@@ -51,7 +51,7 @@ class Choice:
 def choose(front: Sequence[Candidate], target: TargetConfig, accuracy: float) -> Choice:
     """The member of `front` that meets `target`; where none does, the nearest, with the reason.
 
-    `accuracy` is the float model's on the same validation events, 0..1.
+    `accuracy` is the float model's on the same validation events, 0..1 (of a score, 1).
 
     Raises BudgetError if the front is empty.
     """

@@ -61,16 +61,38 @@ def calibrate(
     model: keras.Model, twin: keras.Model, x: NDArray[Any], bits: int, percentile: float
 ) -> None:
     """Sets every activation quantiser of `model` from what its float `twin` sees for x (N, …)."""
+    for quantizer, values in _seen(model, twin, x):
+        _set_range(quantizer, values, bits, percentile)
+
+
+def set_integers(model: keras.Model, twin: keras.Model, x: NDArray[Any]) -> None:
+    """Gives every activation quantiser of `model` room for all that `twin` sees for x (N, …).
+
+    A tensor gets one sign and one number of integer bits: an element that x hardly moves may be the
+    one that moves in other events. Network inputs keep the formats of their port. Training takes
+    bits away from there.
+    """
+    for quantizer, values in _seen(model, twin, x):
+        if getattr(quantizer, "is_port", False):
+            continue
+        inner = quantizer.quantizer
+        integers = np.maximum(magnitude_bits(np.abs(values).max()), -np.asarray(inner._f).min())
+        for variable, value in ((inner._k, (values < 0).any()), (inner._i, integers)):
+            variable.assign(np.broadcast_to(value, variable.shape))
+
+
+def _seen(model: keras.Model, twin: keras.Model, x: NDArray[Any]) -> list[tuple[Any, NDArray[Any]]]:
+    """Every activation quantiser of `model`, with what it would see in its float `twin`."""
     layers = [layer for layer in model.layers if _quantizers(layer)]
     tensors = [tensor for layer in layers for tensor in _tensors(twin.get_layer(layer.name))]
     seen = iter(_evaluate(twin, tensors, x))
+    found: list[tuple[Any, NDArray[Any]]] = []
     for layer in layers:
-        count = len(_tensors(layer))
-        values = [next(seen) for _ in range(count)]
+        values = [next(seen) for _ in range(len(_tensors(layer)))]
         if isinstance(layer, hgq.layers.QSoftmax):
             values = _softmax_values(layer, values[0])
-        for quantizer, value in zip(_quantizers(layer), values, strict=True):
-            _set_range(quantizer, value, bits, percentile)
+        found += zip(_quantizers(layer), values, strict=True)
+    return found
 
 
 def _quantizers(layer: Any) -> list[Any]:

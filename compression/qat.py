@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from triggerforge.compression import checkpoint, magnitude, pareto, schedule
 from triggerforge.compression.backend import keras
 from triggerforge.compression.bitmap import ebops
-from triggerforge.compression.functional import Events, FunctionalModel, Loss, State
+from triggerforge.compression.functional import FunctionalModel, State
+from triggerforge.compression.goal import Goal
 from triggerforge.compression.pareto import Candidate
 from triggerforge.config.compress import CompressConfig
 from triggerforge.errors import ArtifactError, ModelError
@@ -30,32 +31,6 @@ from triggerforge.progress import progress
 CHECKPOINT_FILE = "qat.npz"
 FRONT_FOLDER = "front"
 _CHECKPOINT_EVERY_S = 5.0
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Events to learn from or to judge by. N events, C classes."""
-
-    x: NDArray[np.float32]
-    """(N, *shape) on the contract's grid"""
-    y: NDArray[np.int64]
-    weight: NDArray[np.float32]
-    teacher: NDArray[np.float32]
-    """(N, C): logits of the float model"""
-
-    def on_device(self) -> Events:
-        """The same, for JAX; weights are scaled to 1 on average."""
-        weight = self.weight / np.mean(self.weight, dtype=np.float64)
-        return Events(
-            x=jnp.asarray(self.x, jnp.float32),
-            y=jnp.asarray(self.y, jnp.int32),
-            weight=jnp.asarray(weight, jnp.float32),
-            teacher=jnp.asarray(self.teacher, jnp.float32),
-        )
-
-    def accuracy(self, logits: NDArray[np.floating[Any]]) -> float:
-        """Weighted fraction (0..1) of events whose largest logit, of (N, C), is the label's."""
-        return float(np.average(logits.argmax(axis=1) == self.y, weights=self.weight))
 
 
 @dataclass(frozen=True)
@@ -77,8 +52,7 @@ class Trainer:
         self,
         model: keras.Model,
         config: CompressConfig,
-        train: Sample,
-        validation: Sample,
+        goal: Goal,
         seed: int,
         folder: Path,
         checkpoint_every_s: float = _CHECKPOINT_EVERY_S,
@@ -86,11 +60,10 @@ class Trainer:
         self.config = config
         self.folder = folder
         self.checkpoint_every_s = checkpoint_every_s
-        loss = Loss(config.distill.weight, config.distill.temperature)
-        self._model = FunctionalModel(model, loss, config.batch_size)
-        self._events = train.on_device()
-        self._validation = validation
-        self._validation_x = jnp.asarray(validation.x, jnp.float32)
+        self._model = FunctionalModel(model, goal.loss, config.batch_size)
+        self._events = goal.train.on_device()
+        self._measure = goal.measure
+        self._validation_x = jnp.asarray(goal.validation.x, jnp.float32)
         self._calibration_x = jnp.concatenate([self._events.x, self._validation_x])
         self._key = jax.random.key(seed)
         self._kernels = magnitude.kernels(model)
@@ -145,12 +118,12 @@ class Trainer:
         return state, replace(done, epochs=epoch + 1, front=front, history=(*done.history, row))
 
     def _evaluate(self, state: State, epoch: int) -> Candidate:
-        """Accuracy and EBOPs as the hardware would have them, after calibration."""
+        """The measure and EBOPs as the hardware would have them, after calibration."""
         rest, ebops = self._model.calibrate(state, self._calibration_x)
-        logits = self._model.predict(state.trainable, rest, self._validation_x)
+        outputs = self._model.predict(state.trainable, rest, self._validation_x)
         # copies: the next epoch takes over the memory of these arrays
         self._unsaved[epoch] = [np.array(v) for v in (*state.trainable, *rest)]
-        return Candidate(self._validation.accuracy(logits), ebops, epoch)
+        return Candidate(self._measure(outputs), ebops, epoch)
 
     def _enter(self, front: Sequence[Candidate], candidate: Candidate) -> tuple[Candidate, ...]:
         front = pareto.add(front, candidate)

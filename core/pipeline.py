@@ -142,24 +142,28 @@ def _benchmark(run: Run, folder: Path) -> None:
 def _trigger(run: Run, folder: Path) -> None:
     from triggerforge.trigger.run import rates
 
-    assert run.config.trigger is not None
+    config = run.config.trigger
+    assert config is not None
+    if not config.background:
+        config = config.model_copy(update={"background": run.splits.background})
     record = read_json(run.path("data") / RECORD_FILE).get("data", {})
     sample = {"run": run.config.name, "seed": run.config.seed, "source": record.get("source")}
     formats = run.quantized.output_formats
-    rates(run.config.trigger, run.splits, run.folder.path, formats, sample, folder)
+    rates(config, run.splits, run.folder.path, formats, sample, folder)
 
 
 def _scores(run: Run, folder: Path) -> None:
     from triggerforge.data.score import score_file
     from triggerforge.export.runtime import ENGINES
+    from triggerforge.training.task import Task
 
     runtime = ENGINES["onnxruntime-quantized"](run.engines)
     config = run.config.data
     scored = []
     for number, source in enumerate(config.input_files()):
         output = folder / f"{number:03d}_{source.stem}.{config.write_scores}"
-        contract, classes = run.splits.contract, run.splits.classes
-        scored.append(score_file(runtime.predict, config, contract, source, output, classes))
+        contract, outputs = run.splits.contract, Task.of(run.splits).outputs
+        scored.append(score_file(runtime.predict, config, contract, source, output, outputs))
     write_record(folder, scores=[file.to_dict() for file in scored])
 
 
@@ -253,7 +257,7 @@ def _require_model_arguments(config: RunConfig, needed: list[Stage]) -> None:
     if any(stage.name == "train" and stage.wanted(config) for stage in needed):
         from triggerforge.training.build import require_arguments
 
-        require_arguments(config.train.model)
+        require_arguments(config.train, scores=bool(config.data.background))
 
 
 def _require_fixed_point_form(run: Run) -> None:
@@ -261,9 +265,11 @@ def _require_fixed_point_form(run: Run) -> None:
     from triggerforge.compression.lowering import checked_graph
     from triggerforge.compression.qkeras import require_qkeras_form
     from triggerforge.training.build import untrained_module
+    from triggerforge.training.task import Task
 
     splits = run.splits
-    module = untrained_module(run.config.train.model, splits.contract, len(splits.classes))
+    outputs = len(Task.of(splits).outputs)
+    module = untrained_module(run.config.train.model, splits.contract, outputs)
     graph, _ = checked_graph(module, splits.contract)
     if run.config.compress.method == "qkeras":
         require_qkeras_form(graph)
@@ -292,12 +298,13 @@ def score(run: Run, source: Path, output: Path, engine: str) -> None:
     import triggerforge.firmware.engines  # noqa: F401  registers "hls4ml" and "rtl"
     from triggerforge.data.score import score_file
     from triggerforge.export.runtime import ENGINES
+    from triggerforge.training.task import Task
 
     factory = ENGINES[engine]
     _make(run, "firmware" if engine in _FIRMWARE_ENGINES else "export")
     runtime = factory(run.engines)
-    contract, classes = run.splits.contract, run.splits.classes
-    score_file(runtime.predict, run.config.data, contract, source, output, classes)
+    contract, outputs = run.splits.contract, Task.of(run.splits).outputs
+    score_file(runtime.predict, run.config.data, contract, source, output, outputs)
 
 
 def check_gates(result: dict[str, Any]) -> None:

@@ -79,6 +79,8 @@ class Splits:
     train: Dataset
     validation: Dataset
     test: Dataset
+    background: tuple[str, ...] = ()
+    """Classes that an anomaly score is learned from; empty where the classes are told apart"""
 
     @property
     def contract(self) -> InputContract:

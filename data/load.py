@@ -14,10 +14,10 @@ from triggerforge.data.dataset import Dataset, Splits
 from triggerforge.data.features import InputBuilder
 from triggerforge.data.scaling import derive_contract
 from triggerforge.data.source import Batch, Count, EventSource
-from triggerforge.data.splits import PARTS, load_splits, save_splits, split_indices
+from triggerforge.data.splits import PARTS, load_splits, save_splits, split_indices, tested_only
 from triggerforge.data.spool import Spool
 from triggerforge.data.storage import writing
-from triggerforge.errors import DataError
+from triggerforge.errors import DataError, did_you_mean
 from triggerforge.progress import progress
 from triggerforge.result import write_record
 
@@ -36,7 +36,7 @@ def load(
     """Reads `config.source`, or the `generated` file, into folder/splits.h5, and writes the record.
 
     The inputs are scaled by `contract`, that of a finished model; left out: one that is derived from
-    the training events.
+    the training events (those of `config.background`, where it is given).
 
     Raises DataError if there is no source, a file cannot be used, values are NaN or infinite, no
     event is left after the selection, a class is missing, or the inputs are not the contract's.
@@ -51,6 +51,10 @@ def load(
         _check_left(count, classes, files)
         together = spool.take("together", np.arange(spool.events))
         indices = split_indices(together, config.split, seed, config.max_events)
+        _check_background(config.background, classes)
+        if config.background:
+            label = spool.take("label", np.arange(spool.events))
+            indices = tested_only(indices, ~_is_background(config.background, classes, label))
         splits = _splits(config, sources[0].builder, classes, spool, indices, contract)
     _check_classes(splits)
     save_splits(splits, folder)
@@ -122,12 +126,25 @@ def _check_left(count: Count, classes: tuple[str, ...], files: list[Path]) -> No
         )
 
 
+def _check_background(background: tuple[str, ...], classes: tuple[str, ...]) -> None:
+    for name in background:
+        if name not in classes:
+            raise DataError(f"data.background: no class {name!r}; {did_you_mean(name, classes)}")
+    if set(background) == set(classes):
+        raise DataError(
+            f"data.background names all classes {list(classes)}, and no signal is left to test on"
+        )
+
+
 def _check_classes(splits: Splits) -> None:
     for name in PARTS:
         part: Dataset = getattr(splits, name)
         counts = np.bincount(part.y, minlength=len(splits.classes))
-        if not counts.all():
-            absent = splits.classes[int(counts.argmin())]
+        due = splits.background if splits.background and name != "test" else splits.classes
+        absent = next(
+            (c for c, n in zip(splits.classes, counts, strict=True) if not n and c in due), ""
+        )
+        if absent:
             raise DataError(
                 f"the {name} part has no event of class {absent!r} among its {len(part)}; use more "
                 "events or a larger part (data.max_events, data.split)"
@@ -148,11 +165,13 @@ def _splits(
     for index in indices:
         raw = spool.take("raw", index)
         mask = spool.take("mask", index) if spool.has_mask else None
-        contract = contract or derive_contract(builder, raw, mask, config.precision)
+        label = spool.take("label", index)
+        if contract is None:
+            contract = derive_contract(builder, raw, mask, config.precision)
         parts.append(
             Dataset(
                 x=normalized(contract, raw, mask),
-                y=spool.take("label", index),
+                y=label,
                 weight=spool.take("weight", index),
                 contract=contract,
                 classes=classes,
@@ -160,7 +179,14 @@ def _splits(
                 observables={n: spool.take(f"observables/{n}", index) for n in spool.observables},
             )
         )
-    return Splits(*parts)
+    train, validation, test = parts
+    return Splits(train, validation, test, config.background)
+
+
+def _is_background(
+    background: tuple[str, ...], classes: tuple[str, ...], label: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    return np.isin(label, [classes.index(name) for name in background])
 
 
 def require_inputs(builder: InputBuilder, contract: InputContract) -> None:
@@ -195,6 +221,7 @@ def _record(files: list[Path], source: EventSource, count: Count, splits: Splits
         "format": source.reader.format,
         "events": {name: len(part) for name, part in parts.items()},
         "classes": list(splits.classes),
+        "background": list(splits.background),
         "per_class": {
             name: dict(
                 zip(

@@ -18,6 +18,8 @@ from triggerforge.errors import DataError, did_you_mean
 
 _TOGETHER = {"generator": "event"}
 """format -> the column that events of one collision share"""
+_WEIGHT = {"l1": "weight"}
+"""format -> the column without which its events are no mixture that is found anywhere"""
 OBSERVABLES = ("jet_pt", "jet_eta", "jet_mass")
 
 
@@ -62,7 +64,8 @@ class EventSource:
         self.reader: Reader = open_reader(path, config)
         self.builder = InputBuilder(config.inputs)
         self._selection = Expression(config.selection) if config.selection else None
-        self._weights = Expression(config.weights) if config.weights else None
+        weights = config.weights or _WEIGHT.get(self.reader.format)
+        self._weights = Expression(weights) if weights else None
 
     @cached_property
     def classes(self) -> tuple[str, ...]:

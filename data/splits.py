@@ -17,7 +17,9 @@ from triggerforge.errors import ArtifactError, TriggerForgeError
 
 SPLITS_FILE = "splits.h5"
 PARTS = ("train", "validation", "test")
-_VERSION = 1
+Indices = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+"""those of the events for training, validation and test"""
+_VERSION = 2
 
 
 def split_indices(
@@ -25,7 +27,7 @@ def split_indices(
     parts: tuple[float, float, float],
     seed: int,
     limit: int | None = None,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+) -> Indices:
     """Disjoint random indices of N events for training, validation and test.
 
     Events with equal rows of `together` (N, k) land in the same part. The same seed gives the same
@@ -43,6 +45,13 @@ def split_indices(
     return order[:first], order[first:second], order[second:]
 
 
+def tested_only(indices: Indices, signal: NDArray[np.bool_]) -> Indices:
+    """The same, with every event where `signal` (N,) holds moved to the test part."""
+    train, validation, test = indices
+    moved = [part[signal[part]] for part in (train, validation)]
+    return train[~signal[train]], validation[~signal[validation]], np.concatenate([test, *moved])
+
+
 def save_splits(splits: Splits, folder: Path) -> Path:
     """Writes folder/splits.h5 whole or not at all; gives back its path.
 
@@ -53,6 +62,7 @@ def save_splits(splits: Splits, folder: Path) -> Path:
         with h5py.File(raw, "w") as file:
             file.attrs["version"] = _VERSION
             file.attrs["classes"] = json.dumps(list(splits.classes))
+            file.attrs["background"] = json.dumps(list(splits.background))
             file.attrs["contract"] = json.dumps(splits.contract.to_dict())
             for name in PARTS:
                 _write(file.create_group(name), getattr(splits, name))
@@ -75,12 +85,13 @@ def load_splits(folder: Path) -> Splits:
                 )
             contract = InputContract.from_dict(json.loads(file.attrs["contract"]))
             classes = tuple(json.loads(file.attrs["classes"]))
-            parts = [_read(file[name], contract, classes) for name in PARTS]
+            background = tuple(json.loads(file.attrs["background"]))
+            train, validation, test = (_read(file[name], contract, classes) for name in PARTS)
     except ArtifactError:
         raise
     except (OSError, KeyError, TypeError, ValueError, TriggerForgeError) as error:
         raise ArtifactError(f"{path}: {error}; run the stage `data` again") from error
-    return Splits(*parts)
+    return Splits(train, validation, test, background)
 
 
 def _write(group: h5py.Group, part: Dataset) -> None:

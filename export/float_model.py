@@ -43,6 +43,6 @@ def float_onnx(trained: TrainedModel) -> onnx.ModelProto:
         ) from error
     assert program is not None
     model = program.model_proto
-    onnx.helper.set_model_props(model, metadata(trained.contract, trained.classes))
+    onnx.helper.set_model_props(model, metadata(trained.contract, trained.task.outputs))
     onnx.checker.check_model(model)
     return model

@@ -14,6 +14,7 @@ from triggerforge.data.scores import read_logits
 from triggerforge.data.splits import SPLITS_FILE, load_splits
 from triggerforge.errors import ArtifactError, TriggerForgeError
 from triggerforge.result import check_version
+from triggerforge.training.task import Task
 
 MODELS = {"float": "train", "quantized": "compress", "firmware": "benchmark"}
 """The three forms of the network, and the stage whose folder holds each one's scores."""
@@ -34,7 +35,7 @@ class Material:
     splits: Splits | None
     """None where the stage `data` was not run"""
     scores: Mapping[str, NDArray[np.float32]]
-    """logits (M, classes) of the first M test events, by model; without those that were not run"""
+    """outputs (M, O) of the first M test events, by model; without those that were not run"""
 
     def section(self, *keys: str) -> Any:
         """The entry of the result at `keys`; raises NotRunError where it is missing or empty."""
@@ -82,6 +83,18 @@ class Material:
             return self.splits.classes
         named = self.get("data", "classes") or ()
         return tuple(str(name) for name in named)
+
+    @property
+    def background(self) -> tuple[str, ...]:
+        """Classes that an anomaly score was learned from; empty where classes are told apart."""
+        if self.splits is not None:
+            return self.splits.background
+        return tuple(str(name) for name in self.get("data", "background") or ())
+
+    @property
+    def measure(self) -> str:
+        """What the quantised networks were chosen by: accuracy, or overlap with the float model."""
+        return str(self.get("compression", "measure") or "accuracy")
 
 
 def gather(
@@ -141,10 +154,11 @@ def _require_same_events(model: str, logits: NDArray[Any], splits: Splits | None
     if splits is None:
         return
     events, outputs = logits.shape
-    if events > len(splits.test) or outputs != len(splits.classes):
+    wanted = len(Task.of(splits).outputs)
+    if events > len(splits.test) or outputs != wanted:
         raise ArtifactError(
             f"scores of the {model} model have shape {logits.shape}, the test split has "
-            f"{len(splits.test)} events of {len(splits.classes)} classes; run the stages again"
+            f"{len(splits.test)} events for {wanted} outputs; run the stages again"
         )
 
 

@@ -88,7 +88,7 @@ def _headline(material: Material) -> str:
     accuracy = [
         f"{percent(found.get('accuracy'), found.get('accuracy_err'))} {style.MODEL_NAMES[model]}"
         for model in MODELS
-        if (found := material.get("metrics", model))
+        if (found := material.get("metrics", model)) and "accuracy" in found
     ]
     ebops = finite(material.get("compression", "ebops"))
     twin = finite(material.get("compression", "ebops_uniform8"))
@@ -134,7 +134,7 @@ def _roc(ax: Axes, material: Material) -> None:
 def _pareto(ax: Axes, material: Material) -> None:
     draw_pareto(ax, material)
     ax.legend(loc="best")
-    ax.set_ylabel("validation accuracy [%]")
+    ax.set_ylabel(f"validation {material.measure} [%]")
 
 
 def _latency(ax: Axes, material: Material) -> None:

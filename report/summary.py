@@ -57,7 +57,7 @@ def summarize(material: Material) -> Summary:
         sentence=_sentence(material),
         verdict=verdict(material.get("parity") or ()),
         engines=engines(material.get("parity") or ()),
-        tiles=(_accuracy(material), _size(material), _fabric(material), _area(material))
+        tiles=(_quality(material), _size(material), _fabric(material), _area(material))
         + _software(material),
         missed_budget=str(material.get("compression", "target_missed") or ""),
         not_run=tuple(not_run(material.result)),
@@ -71,6 +71,8 @@ def _sentence(material: Material) -> str:
     events = None if None in map(finite, parts) else sum(parts)
     what = f"Network {network}" if network else "A network"
     told = f" that tells {', '.join(classes)} apart" if classes else ""
+    if material.background:
+        told = f" that scores how unlike {', '.join(material.background)} an event is"
     seen = f", from {count(events)} events" if events is not None else ""
     return f"{what}{told}{seen}: trained, quantised, built as firmware, and compared bit by bit."
 
@@ -93,15 +95,25 @@ def _engine(name: str, entries: list[Mapping[str, Any]]) -> Engine:
     return Engine(name, "good", f"{how}, {events:,} inputs")
 
 
-def _accuracy(material: Material) -> Tile:
+def _quality(material: Material) -> Tile:
+    """Accuracy; of an anomaly score the range of the signals' AUC."""
+    scored = bool(material.background)
     lines = []
     for model in MODELS:
         found = material.get("metrics", model) or {}
         value = percent(found.get("accuracy"), found.get("accuracy_err"))
+        if scored:
+            value = _range(found.get("auc"))
         events = f", {len(s):,} events" if (s := material.scores.get(model)) is not None else ""
         engine = f" ({found['engine']})" if found.get("engine") else ""
         lines.append((value, f"{MODEL_NAMES[model]}{engine}{events}"))
-    return Tile("Accuracy on test events", tuple(lines))
+    title = "AUC of the signals, test events" if scored else "Accuracy on test events"
+    return Tile(title, tuple(lines))
+
+
+def _range(areas: Any) -> str:
+    found = [v for a in areas.values() if (v := finite(a)) is not None] if areas else []
+    return f"{number(min(found), 3)} to {number(max(found), 3)}" if found else DASH
 
 
 def _size(material: Material) -> Tile:

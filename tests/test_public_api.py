@@ -30,8 +30,8 @@ RECORDS = {
     "triggerforge.data.contract.InputFeature": "name unit offset shift format padding",
     "triggerforge.data.contract.InputContract": "features shape order",
     "triggerforge.data.dataset.Dataset": "x y weight contract classes mask observables",
-    "triggerforge.data.dataset.Splits": "train validation test",
-    "triggerforge.training.trained.TrainedModel": "module contract classes architecture history",
+    "triggerforge.data.dataset.Splits": "train validation test background",
+    "triggerforge.training.trained.TrainedModel": "module contract classes architecture history background",
     "triggerforge.compression.quantized_model.QuantizedModel": (
         "alir contract classes keras_file ebops layers versions format_version"
     ),

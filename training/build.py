@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from triggerforge.config.train import ModelConfig
+from triggerforge.config.train import ModelConfig, TrainConfig
 from triggerforge.data.contract import InputContract
 from triggerforge.errors import ModelError, TriggerForgeError, did_you_mean
 from triggerforge.runfolder import write_atomic
@@ -41,14 +41,46 @@ def architecture_of(config: ModelConfig, folder: Path) -> Architecture:
     }
 
 
-def require_arguments(config: ModelConfig) -> None:
-    """Raises ModelError if one of triggerforge's own networks is given arguments it does not take.
+def require_arguments(config: TrainConfig, scores: bool) -> None:
+    """Raises ModelError if one of triggerforge's own networks is given what it does not take.
 
-    It needs no events; those of a user's class are looked at when it is built.
+    That is arguments, or a task: `scores` says whether one score is learned from background. It needs
+    no events; a user's class is looked at when it is built.
     """
-    if config.name is not None:
-        given = dict(config.kwargs) | {"contract": None, "n_classes": None}
-        _check_arguments(config.name, MODELS[config.name], config.kwargs, given)
+    taught = config.teacher is not None
+    for model, has_teacher in (
+        (config.model, taught),
+        (getattr(config.teacher, "model", None), False),
+    ):
+        if model is not None and model.name is not None:
+            builder = MODELS[model.name]
+            given = fill_in(builder, model.kwargs, None, None)
+            _check_arguments(model.name, builder, model.kwargs, given)
+            require_objective(builder, model.name, scores, has_teacher)
+
+
+def require_objective(network: Any, name: str, scores: bool, taught: bool) -> None:
+    """Raises ModelError unless a network, or its class, can learn what it is meant to.
+
+    A score that no teacher gives is learned by networks with a method `losses`.
+    """
+    own = hasattr(network, "losses")
+    able = ", ".join(n for n, entry in MODELS.items() if hasattr(entry, "losses"))
+    if scores and not taught and not own:
+        raise ModelError(
+            f"model {name!r} has no losses(x) of its own, and a score learned from data.background "
+            f"has no labels; choose one of {able}, give it a train.teacher, or leave background out"
+        )
+    if own and not scores:
+        raise ModelError(
+            f"model {name!r} gives an anomaly score, learned from ordinary events: name their classes "
+            "in data.background, or choose a network that tells classes apart"
+        )
+    if own and taught:
+        raise ModelError(
+            f"model {name!r} has losses(x) of its own, and train.teacher would replace them; leave the "
+            "teacher out, or choose a network that learns from one, such as region_student"
+        )
 
 
 def untrained_module(config: ModelConfig, contract: InputContract, n_classes: int) -> nn.Module:
@@ -73,11 +105,10 @@ def build_module(
     if "name" in architecture:
         builder: Callable[..., nn.Module] = MODELS[architecture["name"]]
         name = architecture["name"]
-        arguments = dict(kwargs) | {"contract": contract, "n_classes": n_classes}
     else:
         name = architecture["class"]
         builder = load_user_class(folder / SOURCE_FILE, name, _origin(architecture))
-        arguments = fill_in(builder, kwargs, contract, n_classes)
+    arguments = fill_in(builder, kwargs, contract, n_classes)
     _check_arguments(name, builder, kwargs, arguments)
     module = _construct(name, builder, arguments)
     check_fit(module, name, contract, n_classes)
@@ -107,7 +138,7 @@ def check_fit(module: nn.Module, name: str, contract: InputContract, n_classes: 
     if logits.shape != (2, n_classes):
         raise ModelError(
             f"{where} gives an output of shape {tuple(logits.shape)}, but there are {n_classes} "
-            f"classes: it must give logits of shape (2, {n_classes})"
+            f"classes or scores: it must give one number for each, of shape (2, {n_classes})"
         )
 
 

@@ -1,4 +1,4 @@
-"""The training loop: AdamW on the weighted cross-entropy, with resume and early stopping."""
+"""The training loop: AdamW on the weighted losses of an objective, with resume and early stopping."""
 
 import time
 from dataclasses import dataclass
@@ -7,16 +7,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from triggerforge.config.train import TrainConfig
-from triggerforge.data.dataset import Splits
 from triggerforge.errors import ModelError
 from triggerforge.progress import progress, say
 from triggerforge.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from triggerforge.training.device import uses_bfloat16
+from triggerforge.training.objectives import Objective
 from triggerforge.training.schedule import learning_rate
-from triggerforge.training.tensors import Tensors, class_weights, to_tensors
+from triggerforge.training.tensors import Tensors
 
 _VALIDATION_BATCH = 8192
 
@@ -30,25 +29,23 @@ class Fit:
     device: torch.device
     module: nn.Module
     optimizer: torch.optim.Optimizer
+    objective: Objective
     train: Tensors
     validation: Tensors
 
     @classmethod
     def of(
-        cls, config: TrainConfig, splits: Splits, seed: int, device: torch.device, module: nn.Module
+        cls,
+        config: TrainConfig,
+        seed: int,
+        device: torch.device,
+        module: nn.Module,
+        objective: Objective,
+        events: tuple[Tensors, Tensors],
     ) -> "Fit":
-        """Moves data and module to the device; raises DataError where the data cannot be used."""
-        weights = class_weights(splits.train, config)
+        """Moves the module to the device, where `events` for training and validation lie."""
         module = module.to(device)
-        return cls(
-            config=config,
-            seed=seed,
-            device=device,
-            module=module,
-            optimizer=_adamw(module, config),
-            train=to_tensors(splits.train, config, weights, device),
-            validation=to_tensors(splits.validation, config, weights, device),
-        )
+        return cls(config, seed, device, module, _adamw(module, config), objective, *events)
 
     def run(self, folder: Path, fingerprint: str) -> Progress:
         """Trains to the end, or goes on from the checkpoint in `folder`; leaves the best weights.
@@ -81,8 +78,8 @@ class Fit:
                 "lr": lr,
                 "train_loss": train_loss,
                 "validation_loss": loss,
-                "validation_accuracy": accuracy,
             }
+            | ({} if accuracy is None else {"validation_accuracy": accuracy})
         )
         if loss < state.best_loss:
             state.best_loss, state.best_epoch = loss, state.epoch
@@ -114,7 +111,7 @@ class Fit:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.zero_grad(set_to_none=True)
-        losses = self._losses(batch, self.config.label_smoothing)[0]
+        losses = self._losses(batch)[0]
         loss = (losses * batch.weight).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         if self.config.clip_gradient is not None:
@@ -122,29 +119,25 @@ class Fit:
         self.optimizer.step()
         return loss.detach()
 
-    def _validate(self) -> tuple[float, float]:
-        """Weighted mean loss and accuracy on the validation events."""
+    def _validate(self) -> tuple[float, float | None]:
+        """Weighted mean loss on the validation events, and accuracy where the objective has one."""
         self.module.eval()
-        loss = correct = torch.zeros((), device=self.device, dtype=torch.float64)
+        loss = torch.zeros((), device=self.device, dtype=torch.float64)
+        correct: Tensor | None = None
         with torch.no_grad():
             for batch in self.validation.batches(_VALIDATION_BATCH):
-                losses, logits = self._losses(batch, 0.0)
-                hits = logits.argmax(dim=1) == batch.y
+                losses, hits = self._losses(batch)
                 loss = loss + (losses * batch.weight).sum(dtype=torch.float64)
-                correct = correct + (hits * batch.weight).sum(dtype=torch.float64)
+                if hits is not None:
+                    right = (hits * batch.weight).sum(dtype=torch.float64)
+                    correct = right if correct is None else correct + right
         weight = float(self.validation.weight.sum(dtype=torch.float64))
-        return float(loss) / weight, float(correct) / weight
+        return float(loss) / weight, None if correct is None else float(correct) / weight
 
-    def _losses(self, batch: Tensors, smoothing: float) -> tuple[Tensor, Tensor]:
-        """Cross-entropy of each event (N,), and the logits (N, C)."""
+    def _losses(self, batch: Tensors) -> tuple[Tensor, Tensor | None]:
         half = uses_bfloat16(self.config, self.device)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
-            logits = self.module(batch.x)
-        logits = logits.float()
-        losses = functional.cross_entropy(
-            logits, batch.y, reduction="none", label_smoothing=smoothing
-        )
-        return losses, logits
+            return self.objective.losses(self.module, batch)
 
     def _require_finite(self, epoch: int, train_loss: float, validation_loss: float) -> None:
         if np.isfinite([train_loss, validation_loss]).all():
@@ -170,7 +163,9 @@ def _adamw(module: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
 
 def _note(state: Progress) -> str:
     last = state.history[-1]
+    accuracy = last.get("validation_accuracy")
+    right = "" if accuracy is None else f"accuracy {accuracy:.4f} "
     return (
         f"loss {last['train_loss']:.4f} validation {last['validation_loss']:.4f} "
-        f"accuracy {last['validation_accuracy']:.4f} best epoch {state.best_epoch}"
+        f"{right}best epoch {state.best_epoch}"
     )

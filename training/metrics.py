@@ -34,7 +34,7 @@ def classification_metrics(
     below ten `lower_limit_95` is given as well. Raises DataError if shapes differ, a logit is not
     finite, or a class has no events.
     """
-    _require_usable(logits, y, weight, classes)
+    require_usable(logits, y, weight, classes, classes)
     w = np.asarray(weight, np.float64)
     accuracy = _accuracy(logits, y, w)
     curves = {name: _one_versus_rest(logits, y, w, c) for c, name in enumerate(classes)}
@@ -46,15 +46,6 @@ def classification_metrics(
         "rejection": {name: entry["rejection"] for name, entry in curves.items()},
         "confusion": confusion(logits, y, w).tolist(),
     }
-
-
-def summary(metrics: dict[str, Any]) -> str:
-    """One line for a log: accuracy and AUC of each class with errors."""
-    aucs = ", ".join(
-        f"{name} {value:.4f} ± {metrics['auc_err'][name]:.4f}"
-        for name, value in metrics["auc"].items()
-    )
-    return f"accuracy {metrics['accuracy']:.4f} ± {metrics['accuracy_err']:.4f}; AUC {aucs}"
 
 
 def roc(
@@ -121,6 +112,13 @@ def rejection(
     return entry
 
 
+def rejections(
+    score: NDArray[Any], signal: NDArray[np.bool_], weight: NDArray[Any]
+) -> dict[str, dict[str, Any]]:
+    """`rejection` at each of SIGNAL_EFFICIENCIES, by "0.3" and so on."""
+    return {f"{e:g}": rejection(score, signal, weight, e) for e in SIGNAL_EFFICIENCIES}
+
+
 def _roc(score: NDArray[Any], signal: NDArray[np.bool_], w: Array) -> tuple[Array, Array]:
     """Efficiencies of signal and background for every cut, from none to all events passing."""
     order = np.argsort(-score, kind="stable")
@@ -135,8 +133,7 @@ def _roc(score: NDArray[Any], signal: NDArray[np.bool_], w: Array) -> tuple[Arra
 def _one_versus_rest(logits: NDArray[Any], y: NDArray[Any], w: Array, cls: int) -> dict[str, Any]:
     score, signal = scores(logits, cls), np.asarray(y) == cls
     area, error = auc(score, signal, w)
-    points = {f"{e:g}": rejection(score, signal, w, e) for e in SIGNAL_EFFICIENCIES}
-    return {"auc": area, "auc_err": error, "rejection": points}
+    return {"auc": area, "auc_err": error, "rejection": rejections(score, signal, w)}
 
 
 def _accuracy(logits: NDArray[Any], y: NDArray[Any], w: Array) -> tuple[float, float]:
@@ -169,20 +166,25 @@ def _variance_of_mean(values: Array, mean: float, w: NDArray[Any]) -> float:
     return spread * effective / (effective - 1) if effective > 1 else spread
 
 
-def _require_usable(
-    logits: NDArray[Any], y: NDArray[Any], weight: NDArray[Any], classes: Sequence[str]
+def require_usable(
+    outputs: NDArray[Any],
+    y: NDArray[Any],
+    weight: NDArray[Any],
+    columns: Sequence[str],
+    classes: Sequence[str],
 ) -> None:
-    if logits.shape != (len(y), len(classes)) or len(weight) != len(y):
+    """Raises DataError unless outputs (N, O) of the names `columns` can be judged by labels (N,)."""
+    if outputs.shape != (len(y), len(columns)) or len(weight) != len(y):
         raise DataError(
-            f"logits of shape {logits.shape} and {len(weight)} weights for {len(y)} labels of "
-            f"{len(classes)} classes {list(classes)}; logits must be (events, classes)"
+            f"logits of shape {outputs.shape} and {len(weight)} weights for {len(y)} labels; wanted "
+            f"is one logit for each of {list(columns)}: (events, {len(columns)})"
         )
-    bad = ~np.isfinite(logits)
+    bad = ~np.isfinite(outputs)
     if bad.any():
         first = np.argwhere(bad)[0]
         raise DataError(
             f"{int(bad.sum())} logits are NaN or infinite, the first of class "
-            f"{classes[first[1]]!r} in event {first[0]}; look at the model's inputs and weights"
+            f"{columns[first[1]]!r} in event {first[0]}; look at the model's inputs and weights"
         )
     sums = np.bincount(y, weight, minlength=len(classes))
     missing = [c for c, s in zip(classes, sums, strict=True) if s <= 0]

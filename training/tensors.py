@@ -1,6 +1,6 @@
 """A data set as tensors on one device, with the weights that enter the loss."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ class Tensors:
     x: Tensor
     """(N, *shape), float32"""
     y: Tensor
-    """(N,), int64"""
+    """(N,): labels, int64; or, where a score is to be learned, its targets, float32"""
     weight: Tensor
     """(N,), float32, with mean 1: event weight times class weight"""
 
@@ -52,9 +52,13 @@ def network_inputs(data: Dataset, quantized: bool) -> NDArray[np.float32]:
 
 
 def to_tensors(
-    data: Dataset, config: TrainConfig, classes: NDArray[np.float64], device: torch.device
+    data: Dataset,
+    config: TrainConfig,
+    classes: NDArray[np.float64],
+    device: torch.device,
+    target: NDArray[np.float32] | None = None,
 ) -> Tensors:
-    """`data` on the device; `classes` (C,) are the class weights."""
+    """`data` on the device; `classes` (C,) are the class weights, `target` (N,) stands for labels."""
     weight = classes[data.y] * (data.weight if config.event_weights else 1.0)
     if weight.sum() <= 0:
         raise DataError(
@@ -63,7 +67,7 @@ def to_tensors(
         )
     return Tensors(
         torch.from_numpy(network_inputs(data, config.quantized_inputs)).to(device),
-        torch.from_numpy(data.y).to(device),
+        torch.from_numpy(data.y if target is None else target).to(device),
         torch.from_numpy((weight / weight.mean()).astype(np.float32)).to(device),
     )
 
@@ -96,12 +100,16 @@ def class_weights(data: Dataset, config: TrainConfig) -> NDArray[np.float64]:
     return balanced
 
 
-def require_all_classes(data: Dataset, split: str) -> None:
-    """Raises DataError if a class has no events in `data`, naming it and the part of the data."""
+def require_all_classes(data: Dataset, split: str, wanted: Sequence[str] = ()) -> None:
+    """Raises DataError if a class has no events in `data`, naming it and the part of the data.
+
+    `wanted`: the classes that count, where not all do.
+    """
     if len(data) == 0:
         raise DataError(f"no events in the {split} part; use more events or another split")
     present = np.bincount(data.y, minlength=len(data.classes))
-    missing = [c for c, n in zip(data.classes, present, strict=True) if n == 0]
+    due = wanted or data.classes
+    missing = [c for c, n in zip(data.classes, present, strict=True) if n == 0 and c in due]
     if missing:
         raise DataError(
             f"no events of {', '.join(missing)} among the {len(data)} of the {split} part; use more "

@@ -16,11 +16,12 @@ from triggerforge.data.contract import InputContract
 from triggerforge.errors import ArtifactError, ModelError, TriggerForgeError
 from triggerforge.runfolder import read_json, write_atomic, write_json
 from triggerforge.training.build import SOURCE_FILE, Architecture, build_module
+from triggerforge.training.task import Task
 from triggerforge.training.user_model import source_digest
 
 WEIGHTS_FILE = "model.pt"
 MODEL_FILE = "model.json"
-_VERSION = 1
+_VERSION = 2
 _BATCH = 8192
 
 
@@ -35,9 +36,16 @@ class TrainedModel:
     """{name, kwargs} of one of triggerforge's own, or {class, file, sha256, kwargs} of a user's"""
     history: list[dict[str, Any]]
     """one entry an epoch: losses, validation accuracy, learning rate"""
+    background: tuple[str, ...] = ()
+    """classes that an anomaly score was learned from; empty where the classes are told apart"""
+
+    @property
+    def task(self) -> Task:
+        """What the outputs are."""
+        return Task(tuple(self.classes), self.background)
 
     def predict(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Normalised inputs x (N, *contract.shape) to logits (N, n_classes), float32.
+        """Normalised inputs x (N, *contract.shape) to outputs (N, len(task.outputs)), float32.
 
         Raises ModelError if x is not of the contract's shape.
         """
@@ -46,7 +54,7 @@ class TrainedModel:
                 f"inputs of shape {x.shape[1:]}; the model was trained on {self.contract.shape}"
             )
         device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
-        logits = np.empty((len(x), len(self.classes)), np.float32)
+        logits = np.empty((len(x), len(self.task.outputs)), np.float32)
         with torch.no_grad():
             for start in range(0, len(x), _BATCH):
                 batch = np.ascontiguousarray(x[start : start + _BATCH], np.float32)
@@ -66,6 +74,7 @@ def save_trained(trained: TrainedModel, folder: Path) -> None:
             "architecture": trained.architecture,
             "contract": trained.contract.to_dict(),
             "classes": list(trained.classes),
+            "background": list(trained.background),
             "history": trained.history,
         },
     )
@@ -83,11 +92,11 @@ def load_trained(folder: Path) -> TrainedModel:
             f"{folder / MODEL_FILE} has version {record.get('version')!r}, this triggerforge reads "
             f"{_VERSION}; train again"
         )
-    contract, architecture, classes, history = _parts(record, folder / MODEL_FILE)
+    contract, architecture, task, history = _parts(record, folder / MODEL_FILE)
     source = folder / SOURCE_FILE
     if "class" in architecture and source_digest(source) != architecture.get("sha256"):
         raise ArtifactError(f"{source} is not the file that was trained; train again")
-    module = build_module(architecture, contract, len(classes), folder)
+    module = build_module(architecture, contract, len(task.outputs), folder)
     state = from_file(folder / WEIGHTS_FILE)
     try:
         module.load_state_dict(state)
@@ -95,7 +104,9 @@ def load_trained(folder: Path) -> TrainedModel:
         raise ModelError(
             f"{folder / WEIGHTS_FILE} does not fit the model in {MODEL_FILE}: {error}; train again"
         ) from error
-    return TrainedModel(module.eval(), contract, classes, architecture, history)
+    return TrainedModel(
+        module.eval(), contract, task.classes, architecture, history, task.background
+    )
 
 
 def to_bytes(state: Any) -> bytes:
@@ -124,13 +135,14 @@ def from_file(path: Path) -> dict[str, Any]:
 
 def _parts(
     record: dict[str, Any], path: Path
-) -> tuple[InputContract, Architecture, tuple[str, ...], list[dict[str, Any]]]:
+) -> tuple[InputContract, Architecture, Task, list[dict[str, Any]]]:
     try:
         contract = InputContract.from_dict(record["contract"])
         architecture = dict(record["architecture"])
         named = {"name", "kwargs"} <= set(architecture)
         if not named and not {"class", "kwargs"} <= set(architecture):
             raise KeyError("architecture.name")
-        return contract, architecture, tuple(record["classes"]), list(record["history"])
+        task = Task(tuple(record["classes"]), tuple(record["background"]))
+        return contract, architecture, task, list(record["history"])
     except (KeyError, TypeError, ValueError, TriggerForgeError) as error:
         raise ArtifactError(f"{path} lacks or spoils {error}; train again") from error

@@ -8,7 +8,7 @@ import hashlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -48,10 +48,13 @@ def load_user_class(file: Path, class_name: str, origin: Path | None = None) -> 
 
 
 def fill_in(
-    user: type[nn.Module], kwargs: Mapping[str, Any], contract: InputContract, n_classes: int
+    builder: Callable[..., nn.Module],
+    kwargs: Mapping[str, Any],
+    contract: InputContract | None,
+    n_classes: int | None,
 ) -> dict[str, Any]:
     """`kwargs`, and `contract` and `n_classes` where the constructor has parameters of that name."""
-    parameters = inspect.signature(user).parameters
+    parameters = inspect.signature(builder).parameters
     known = {"contract": contract, "n_classes": n_classes}
     return {name: v for name, v in known.items() if name in parameters} | dict(kwargs)
 

@@ -98,20 +98,37 @@ def _rows(name: str, config: ObjectConfig, test: Dataset) -> dict[str, Array]:
     """Rows of the network's input, in the unit of the contract: x * 2^shift + offset."""
     assert config.rows is not None
     first, last = config.rows
-    shape = test.contract.shape
-    if len(shape) != 2 or last > shape[0]:
+    table = _table(test)
+    count = min((values.shape[1] for values in table.values()), default=0)
+    if last > count:
         raise DataError(
-            f"trigger.objects.{name}: rows {first}..{last - 1} of an input of shape {shape}; "
-            "rows are of inputs (objects, quantities), from 0"
+            f"trigger.objects.{name}: rows {first}..{last - 1} of an input of shape "
+            f"{test.contract.shape} with {count} objects; rows are of inputs (objects, quantities), or of "
+            "a list jet0_pt, jet0_eta, jet0_phi, jet1_pt, …, from 0"
         )
-    present = _present(test)[:, first:last]
-    found = {}
-    for i, feature in enumerate(test.contract.features):
-        quantity = feature.name.lower().rsplit("_", 1)[-1]
+    return {quantity: values[:, first:last] for quantity, values in table.items()}
+
+
+def _table(test: Dataset) -> dict[str, Array]:
+    """quantity -> (N, objects) in the unit of the contract, 0 where no object is; may be empty."""
+    rank = len(test.contract.shape)
+    if rank not in (1, 2):
+        return {}
+    features = test.contract.features
+    columns: dict[str, list[Array]] = {}
+    for i, feature in enumerate(features):
+        quantity = feature.name.lower().rpartition("_")[2]
         if quantity in QUANTITIES:
-            raw = np.ldexp(test.x[:, first:last, i].astype(np.float64), feature.shift)
-            found[quantity] = np.where(present, raw + feature.offset, 0.0)
-    return found
+            raw = np.ldexp(test.x[..., i].astype(np.float64), feature.shift) + feature.offset
+            columns.setdefault(quantity, []).append(raw)
+    if rank == 2:
+        there = _present(test)
+        return {quantity: np.where(there, values[0], 0.0) for quantity, values in columns.items()}
+    stems = [f.name.lower().rpartition("_")[0] for f in features]
+    whole = all(stems[i : i + 3] == stems[i : i + 1] * 3 for i in range(0, len(stems), 3))
+    if not whole or {len(values) for values in columns.values()} != {len(features) / 3}:
+        return {}
+    return {quantity: np.stack(values, axis=1) for quantity, values in columns.items()}
 
 
 def _present(test: Dataset) -> NDArray[np.bool_]:

@@ -61,7 +61,8 @@ class DistillConfig(Config):
     """The float model's outputs as a second label."""
 
     weight: float = Field(default=0.9, ge=0, le=1)
-    """Part of the loss that follows the float model; the rest follows the true label."""
+    """Part of the loss that follows the float model; the rest follows the true label. An anomaly
+    score has no label, and follows the float model alone."""
     temperature: float = Field(default=1.0, gt=0)
     """Both models' logits are divided by this before they are compared."""
 
@@ -117,6 +118,9 @@ class CompressConfig(Config):
     """Fraction of the epochs before beta begins to grow."""
     evaluate_every: int = Field(default=1, ge=1)
     """Epochs between two candidates for the Pareto front."""
+    overflow: Literal["auto", "WRAP", "SAT"] = "auto"
+    """What activations past their range do. WRAP costs no logic, and what the training events need
+    fits; SAT holds for events unlike them too. auto: SAT for anomaly scores, else WRAP."""
     bits: BitsConfig = BitsConfig()
     """Bits to begin with."""
     pruning: PruningConfig = PruningConfig()

@@ -102,6 +102,10 @@ class DataConfig(Config):
     classes: tuple[str, ...] = ()
     """Names of the classes in the order of the labels. Left out: all that the format has. A part of
     them: events of the others are left out."""
+    background: tuple[str, ...] = ()
+    """Classes of ordinary events. Where given, the network has one output, how unlike them an event
+    is. It learns from these classes alone, and input scales come from them alone: events of the other
+    classes, the signals, are all in the test part. Left out: one output for each class."""
     label: str | dict[str, str] | None = None
     """The class of an event, where the format does not say: an expression that gives its number, or
     one condition for each class, {gluon: "partonFlavour == 21", …}; events that meet none are left
@@ -109,7 +113,7 @@ class DataConfig(Config):
     selection: str | None = None
     """Events to keep, such as "(jet_pt > 500) & (abs(jet_eta) < 2)"."""
     weights: str | None = None
-    """Expression for the event's weight. Left out: 1."""
+    """Expression for the event's weight. Left out: `weight` of generated crossings (l1), else 1."""
     mapping: MappingConfig = MappingConfig()
     """For ROOT files: branches to inputs."""
     chunk: int = Field(default=10_000, ge=1)
@@ -156,6 +160,19 @@ class DataConfig(Config):
         if len(classes) == 1 or len(set(classes)) != len(classes):
             raise ValueError(f"{list(classes)} must be at least two different classes, or left out")
         return classes
+
+    @model_validator(mode="after")
+    def _background_is_a_part_of_the_classes(self) -> "DataConfig":
+        if len(set(self.background)) != len(self.background):
+            raise ValueError(f"background: {list(self.background)} names a class twice")
+        for name in self.background if self.classes else ():
+            if name not in self.classes:
+                raise ValueError(
+                    f"background: no class {name!r}; {did_you_mean(name, self.classes)}"
+                )
+        if self.background and set(self.background) == set(self.classes):
+            raise ValueError("background: all classes are, and no signal is left to test on")
+        return self
 
     @model_validator(mode="after")
     def _label_names_the_classes(self) -> "DataConfig":

@@ -41,6 +41,32 @@ class RunConfig(Config):
     """The HTML report."""
 
     @model_validator(mode="after")
+    def _rates_have_a_background(self) -> "RunConfig":
+        if self.trigger is None:
+            return self
+        background = self.trigger.background or self.data.background
+        if not background:
+            raise ValueError("trigger.background is empty; name the classes that crossings are of")
+        both = sorted(set(background) & set(self.trigger.signals))
+        if both:
+            raise ValueError(f"trigger: {both} cannot be background and signal")
+        return self
+
+    @model_validator(mode="after")
+    def _a_score_is_learned_from_background(self) -> "RunConfig":
+        if self.train.teacher is not None and not self.data.background:
+            raise ValueError(
+                "train.teacher gives an anomaly score, which is learned from data.background; name "
+                "the classes there, or leave the teacher out"
+            )
+        if self.data.background and self.compress.method == "qkeras":
+            raise ValueError(
+                "compress.method qkeras trains on labels, and a score with data.background has none; "
+                "use hgq or ptq"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _a_weight_for_each_class(self) -> "RunConfig":
         weights, classes = self.train.class_weights, self.data.classes
         if isinstance(weights, list) and classes and len(weights) != len(classes):

@@ -7,6 +7,19 @@ from pydantic import ConfigDict, Field, model_validator
 
 from triggerforge.config.base import Config
 
+BuiltIn = Literal[
+    "mlp",
+    "deepsets",
+    "jedi_linear",
+    "cnn",
+    "autoencoder",
+    "vae",
+    "embedding_autoencoder",
+    "conv_autoencoder",
+    "region_student",
+    "flow",
+]
+
 
 class ModelConfig(Config):
     """Which network is trained: one of triggerforge's own by name, or yours by file and class."""
@@ -15,7 +28,7 @@ class ModelConfig(Config):
         validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
     )
 
-    name: Literal["mlp", "deepsets", "jedi_linear", "cnn"] | None = None
+    name: BuiltIn | None = None
     """One of triggerforge's own."""
     file: Path | None = None
     """A Python file of your own that holds an nn.Module (relative to the working directory)."""
@@ -33,11 +46,24 @@ class ModelConfig(Config):
         return self
 
 
+class TeacherConfig(Config):
+    """A larger network whose anomaly score the network learns to give."""
+
+    model: ModelConfig
+    """The network: {name, kwargs}, or {file, class, kwargs}; one that learns without a teacher."""
+    epochs: int = Field(default=30, ge=1)
+    """Passes over the training events."""
+    event_weights: bool = True
+    """Use the data set's event weights in its loss, whatever the network itself does."""
+
+
 class TrainConfig(Config):
-    """Training in full precision with AdamW on the cross-entropy."""
+    """Training in full precision with AdamW: on the cross-entropy, or on the network's own loss."""
 
     model: ModelConfig = ModelConfig(name="mlp")
     """The network: {name, kwargs}, or {file, class, kwargs} for your own nn.Module."""
+    teacher: TeacherConfig | None = None
+    """Trained first; the network then learns the logarithm of its score (with `data.background`)."""
     epochs: int = Field(default=30, ge=1)
     """Passes over the training events."""
     batch_size: int = Field(default=512, ge=1)
@@ -70,5 +96,6 @@ class TrainConfig(Config):
     """CPU threads; null leaves torch's own choice. Another number may change the last bits."""
 
     def input_files(self) -> list[Path]:
-        """Your own model's file: a change in it makes a new training."""
-        return [] if self.model.file is None else [self.model.file]
+        """Your own models' files: a change in one makes a new training."""
+        models = [self.model, *([self.teacher.model] if self.teacher else [])]
+        return [model.file for model in models if model.file is not None]

@@ -76,8 +76,9 @@ class DriftConfig(Config):
 class TriggerConfig(Config):
     """From scores to rates, working points and a comparison with a menu."""
 
-    background: tuple[str, ...] = Field(min_length=1)
-    """Classes that make up the bunch crossings, such as minimum bias: their weights give the rate."""
+    background: tuple[str, ...] = ()
+    """Classes that make up the bunch crossings, such as minimum bias: their weights give the rate.
+    Left out: `data.background`."""
     signals: tuple[str, ...] = ()
     """Classes whose efficiency is wanted. Left out: all that are no background."""
     score: ScoreConfig = ScoreConfig()

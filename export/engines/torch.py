@@ -20,7 +20,7 @@ class TorchRuntime:
 
     def __init__(self, trained: TrainedModel) -> None:
         self._shape = trained.contract.shape
-        self._outputs = len(trained.classes)
+        self._outputs = len(trained.task.outputs)
         self._module = copy.deepcopy(trained.module).cpu().eval()
 
     def predict(self, x: NDArray[np.float32]) -> NDArray[Any]:

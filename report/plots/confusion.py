@@ -18,6 +18,8 @@ _SHADES = LinearSegmentedColormap.from_list("share", [to_rgba(DEEP, 0.02), to_rg
 
 def confusion(material: Material) -> Plot:
     """One matrix for each form of the network, each true class normalised to 100 %."""
+    if material.background:
+        raise NotRunError("an anomaly score predicts no class")
     pictures = []
     for model in MODELS:
         counts = material.get("metrics", model, "confusion")

@@ -15,28 +15,37 @@ from triggerforge.report.style import COLORS, MODEL_COLORS, MUTED
 
 
 def pareto(material: Material) -> Plot:
-    """Accuracy against EBOPs: every point kept, the chosen one, the 8-bit uniform twin."""
+    """Accuracy, or overlap, against EBOPs: every point kept, the chosen one, the 8-bit twin."""
     record = material.section("compression")
     chosen, twin = finite(record.get("ebops")), finite(record.get("ebops_uniform8"))
     points = front(record.get("pareto"))
     if not len(points) and chosen is None:
         raise NotRunError("the compression left no Pareto front and no EBOPs")
     alt = (
-        f"Accuracy against EBOPs for {len(points)} points of the Pareto front; the chosen network "
+        f"{material.measure.capitalize()} against EBOPs for {len(points)} points of the Pareto front; the chosen network "
         f"has {count(chosen)} EBOPs, the 8-bit uniform twin {count(twin)}"
     )
     size = f"{count(chosen)} EBOPs" if chosen is not None else "unknown size"
     fewer = f", {number(twin / chosen, 3)} times fewer than the twin" if twin and chosen else ""
-    error = percent(
-        material.get("metrics", "quantized", "accuracy"),
-        material.get("metrics", "quantized", "accuracy_err"),
-    )
     return Plot(
         (picture("pareto", lambda figure: _paint(figure, material), alt, size=(HALF, 3.9)),),
-        f"{counted(len(points), 'network')} kept during quantisation-aware training; accuracies are those of "
-        f"the validation events. Star: the chosen one, {size}{fewer}; on the test events its accuracy "
-        f"is {error}. Dashed line and diamond: the same network with 8 bits for every weight and activation.",
+        f"{counted(len(points), 'network')} kept during quantisation-aware training. {_told(material)} "
+        f"Star: the chosen one, {size}{fewer}. Dashed line and diamond: the same network with 8 bits "
+        "for every weight and activation.",
         columns=1,
+    )
+
+
+def _told(material: Material) -> str:
+    if material.measure == "overlap":
+        return (
+            "Overlap: of the background events that the float model accepts, how many the quantised one "
+            "accepts at the same rate, averaged over rates; on the validation events."
+        )
+    found = [material.get("metrics", "quantized", key) for key in ("accuracy", "accuracy_err")]
+    return (
+        f"Accuracies are those of the validation events; on the test events the chosen one has "
+        f"{percent(*found)}."
     )
 
 
@@ -79,7 +88,7 @@ def draw_pareto(ax: Axes, material: Material) -> None:
         )
     ax.set_xscale("log")
     ax.set_xlabel("EBOPs")
-    ax.set_ylabel("accuracy [%]")
+    ax.set_ylabel(f"{material.measure} [%]")
 
 
 def _float_line(ax: Axes, accuracy: float | None) -> None:

@@ -12,6 +12,7 @@ from triggerforge.report.figure import THIRD, picture, plain, stamp
 from triggerforge.report.material import MODELS, Material, NotRunError
 from triggerforge.report.style import MODEL_COLORS, MODEL_NAMES
 from triggerforge.training.metrics import scores
+from triggerforge.training.task import Task
 
 SIGNAL = np.linspace(0.02, 1.0, 99)
 """signal efficiencies at which the curves are drawn"""
@@ -31,7 +32,10 @@ class Curve:
 
 
 def roc_curves(material: Material) -> Plot:
-    """One picture a class, the class against all others, with the ratio to the float model."""
+    """One picture a class, the class against all others, with the ratio to the float model.
+
+    Of an anomaly score one a signal, the signal against background.
+    """
     per_class = {c: curves(material, c) for c in range(len(material.classes))}
     drawn = {c: found for c, found in per_class.items() if found}
     if not drawn:
@@ -43,24 +47,40 @@ def roc_curves(material: Material) -> Plot:
     absent = f" Not run: {', '.join(missing)}." if missing else ""
     return Plot(
         pictures,
-        "Signal: the named class; background: all other classes; discriminant: the log-odds "
-        "of its softmax. Bands: one standard deviation, statistical. Below: ratio to the first model's "
+        f"{_told(material)} Bands: one standard deviation, statistical. Below: ratio to the first model's "
         f"background efficiency. Drawn where at least {_FEWEST} background events pass. Test events: {counts}.{absent}",
         legend=tuple((MODEL_NAMES[m], MODEL_COLORS[m]) for m in events),
     )
 
 
+def _told(material: Material) -> str:
+    if material.background:
+        names = ", ".join(material.background)
+        return f"Signal: the named class; background: {names}; discriminant: the anomaly score."
+    return (
+        "Signal: the named class; background: all other classes; discriminant: the log-odds of its "
+        "softmax."
+    )
+
+
 def curves(material: Material, label: int) -> list[Curve]:
-    """The curves of class `label`, one a model that left scores and has events of both kinds."""
-    test = material.test()
+    """The curves of class `label`, one a model that left scores and has events of both kinds.
+
+    Of an anomaly score none for background, and other signals take no part.
+    """
+    test, task = material.test(), Task.of(material.require_splits())
+    if material.classes[label] in task.background:
+        return []
     found = []
-    for model, logits in material.scores.items():
-        y, weight = test.y[: len(logits)], test.weight[: len(logits)].astype(np.float64)
+    for model, outputs in material.scores.items():
+        y, weight = test.y[: len(outputs)], test.weight[: len(outputs)].astype(np.float64)
         signal = y == label
-        if weight[signal].sum() > 0 and weight[~signal].sum() > 0:
-            score = scores(logits, label)
-            background, error = background_efficiency(score, signal, weight)
-            found.append(Curve(model, background, error, len(logits)))
+        others = task.is_background(y) if task.scores else ~signal
+        if weight[signal].sum() > 0 and weight[others].sum() > 0:
+            score = outputs[:, 0].astype(np.float64) if task.scores else scores(outputs, label)
+            kept = signal | others
+            background, error = background_efficiency(score[kept], signal[kept], weight[kept])
+            found.append(Curve(model, background, error, len(outputs)))
     return found
 
 
@@ -116,7 +136,8 @@ def _picture(material: Material, label: int, found: list[Curve]) -> Picture:
 
     half = int(np.argmin(np.abs(SIGNAL - 0.5)))
     words = ", ".join(f"{MODEL_NAMES[c.model]} {c.background[half]:.2g}" for c in found)
-    alt = f"ROC of class {name} against the others; background at signal efficiency 0.5: {words}"
+    against = ", ".join(material.background) or "the others"
+    alt = f"ROC of class {name} against {against}; background at signal efficiency 0.5: {words}"
     return picture(f"roc-{label}", paint, alt, size=(THIRD, 4.3))
 
 

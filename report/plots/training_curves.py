@@ -22,7 +22,7 @@ def training_curves(material: Material) -> Plot:
         _found(drawn, "training"),
         f"Full-precision training in torch: {count(parameters)} parameters, {count(events)} events, "
         f"{len(history)} epochs, the best is number {count(material.get('training', 'best_epoch'))}."
-        " Loss: cross-entropy. Accuracy: of the validation events.",
+        f" {_told(material)}",
         columns=1,
     )
 
@@ -30,19 +30,25 @@ def training_curves(material: Material) -> Plot:
 def quantized_training(material: Material) -> Plot:
     """Loss, accuracy and EBOPs of the quantised network by epoch."""
     history = material.section("compression", "history")
-    size = (THIRD, 2.7)
+    size, measure = (THIRD, 2.7), material.measure
     drawn = (
         by_epoch(material, history, {"loss": "loss"}, "loss", size),
-        by_epoch(material, history, {"accuracy": "accuracy"}, "accuracy", size),
+        by_epoch(material, history, {"accuracy": measure}, measure, size),
         by_epoch(material, history, {"ebops": "EBOPs"}, "EBOPs", size, log=True),
     )
     return Plot(
         _found(drawn, "compression"),
         f"Quantisation-aware training with HGQ2, {len(history)} epochs in "
         f"{number(material.get('compression', 'seconds'))} s; the weight of the EBOPs in the loss "
-        "rises along the way. Accuracy (of the validation events) and EBOPs: after calibration, as "
+        f"rises along the way. {measure.capitalize()} (of the validation events) and EBOPs: after calibration, as "
         "the hardware would have them.",
     )
+
+
+def _told(material: Material) -> str:
+    if material.background:
+        return "Loss: the network's own, or the distance to its teacher; of background alone."
+    return "Loss: cross-entropy. Accuracy: of the validation events."
 
 
 def _found(drawn: tuple[Picture | None, ...], stage: str) -> tuple[Picture, ...]:

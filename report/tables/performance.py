@@ -19,8 +19,10 @@ def performance(material: Material) -> Table:
     rows = [
         row("engine", *(_engine(model, found) for model, found in by_model)),
         row("test events", *(count(_events(material, m, found)) for m, found in by_model)),
-        row("accuracy", *(percent(c.get("accuracy"), c.get("accuracy_err")) for c in columns)),
     ]
+    if not material.background:
+        found = (percent(c.get("accuracy"), c.get("accuracy_err")) for c in columns)
+        rows.append(row("accuracy", *found))
     names = list(dict.fromkeys(n for c in columns for n in _mapping(c, "auc")))
     rows += [row(f"AUC, {name}", *(_auc(c, name) for c in columns)) for name in names]
     for point, name in _points(columns):
@@ -29,9 +31,15 @@ def performance(material: Material) -> Table:
     return Table(
         ("", *(MODEL_NAMES[m] for m in MODELS)),
         tuple(rows),
-        "Each class against all others; εS, εB: efficiency of the class and of all others. Errors "
-        "are statistical, one standard deviation.",
+        f"{_against(material)} Errors are statistical, one standard deviation.",
     )
+
+
+def _against(material: Material) -> str:
+    if material.background:
+        names = ", ".join(material.background)
+        return f"Each signal against {names} by the anomaly score; εS, εB: their efficiencies."
+    return "Each class against all others; εS, εB: efficiency of the class and of all others."
 
 
 def _engine(model: str, metrics: Mapping[str, Any]) -> str:

@@ -17,8 +17,9 @@ from torch import nn
 from triggerforge.compression import checkpoint
 from triggerforge.compression.backend import hgq, keras
 from triggerforge.compression.bitmap import ebops
+from triggerforge.compression.goal import Goal, Sample
 from triggerforge.compression.lowering import lower
-from triggerforge.compression.qat import CHECKPOINT_FILE, FRONT_FOLDER, Progress, Sample, Trainer
+from triggerforge.compression.qat import CHECKPOINT_FILE, FRONT_FOLDER, Progress, Trainer
 from triggerforge.compression.scheme import QuantizationScheme
 from triggerforge.config.compress import CompressConfig
 from triggerforge.data.dataset import Dataset, Splits
@@ -39,7 +40,8 @@ def make_trainer(toy_trained: TrainedModel, toy_splits: Splits) -> Callable[...,
     ) -> Trainer:
         model = lower(module or toy_trained.module, toy_trained.contract, QuantizationScheme())
         parts = [sample(toy_trained, e) for e in (toy_splits.train, toy_splits.validation)]
-        return Trainer(model, config, parts[0], parts[1], 5, folder, **more)
+        goal = Goal.of(toy_trained.task, config.distill, *parts)
+        return Trainer(model, config, goal, 5, folder, **more)
 
     return make
 

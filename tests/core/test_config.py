@@ -66,6 +66,24 @@ def test_a_weight_for_each_class(config: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["trigger={target_rates: [1]}"], "trigger.background is empty"),
+        (
+            ["data.background=[q]", "trigger={signals: [q, t]}"],
+            "'q'. cannot be background and signal",
+        ),
+        (["train.teacher={model: {name: conv_autoencoder}}"], "learned from data.background"),
+        (["data.background=[q]", "compress.method=qkeras"], "use hgq or ptq"),
+        (["data.classes=[q, t]", "data.background=[g]"], "no class 'g'"),
+    ],
+)
+def test_a_score_needs_a_background(config: Path, settings: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(config, settings)
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "holds NoneType"),

@@ -15,8 +15,8 @@ from triggerforge.training.metrics import (
     rejection,
     roc,
     scores,
-    summary,
 )
+from triggerforge.training.task import summary
 
 Sample = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]
 

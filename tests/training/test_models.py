@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -11,12 +12,15 @@ from torch import fx, nn
 
 from triggerforge.config.train import ModelConfig
 from triggerforge.data.contract import InputContract, InputFeature
+from triggerforge.data.l1.layout import INPUTS
 from triggerforge.errors import ModelError, RegistryError
 from triggerforge.fixedpoint import FixedFormat
 from triggerforge.training.build import build_module
 from triggerforge.training.models.blocks import mean_scale
 from triggerforge.training.models.registry import MODELS
+from triggerforge.training.models.views import CrossingViews
 
+FORMAT = FixedFormat.parse("ap_fixed<12,4,RND,SAT>")
 PARTICLE = ("pt_rel", "deta", "dphi", "valid")
 Contracts = Callable[..., InputContract]
 CASES: list[tuple[str, tuple[int, ...], tuple[str, ...] | None, dict[str, Any]]] = [
@@ -31,7 +35,18 @@ CASES: list[tuple[str, tuple[int, ...], tuple[str, ...] | None, dict[str, Any]]]
     ("jedi_linear", (8, 4), PARTICLE, {"batchnorm": False, "pool": "sum"}),
     ("cnn", (40, 40, 1), None, {}),
     ("cnn", (16, 16, 2), None, {"pool": 1, "channels": [2], "hidden": [], "batchnorm": False}),
+    ("region_student", (18, 14, 1), None, {}),
 ]
+SCORES: list[tuple[str, tuple[int, ...], tuple[str, ...] | None, dict[str, Any]]] = [
+    ("autoencoder", (57,), INPUTS, {}),
+    ("autoencoder", (6,), None, {"hidden": [4], "latent": 2, "batchnorm": True}),
+    ("vae", (57,), INPUTS, {"weights": {"met": 2.0, "phi": 0.5}}),
+    ("vae", (6,), None, {"score": "kl"}),
+    ("embedding_autoencoder", (57,), INPUTS, {}),
+    ("conv_autoencoder", (18, 14, 1), None, {"channels": [4, 4], "latent": 8}),
+    ("flow", (6,), None, {"transforms": 2, "hidden": [8]}),
+]
+"""networks with an anomaly score"""
 
 
 def build(contract: InputContract, name: str, classes: int = 5, **kwargs: Any) -> nn.Module:
@@ -54,8 +69,66 @@ def test_gives_logits_and_is_traced(
     assert torch.equal(fx.symbolic_trace(module)(x), logits)
 
 
+@pytest.mark.parametrize(("name", "shape", "names", "kwargs"), SCORES)
+def test_gives_a_score_and_the_loss_of_each_event(
+    make_contract: Contracts,
+    name: str,
+    shape: tuple[int, ...],
+    names: tuple[str, ...] | None,
+    kwargs: dict[str, Any],
+) -> None:
+    module = build(make_contract(shape, names), name, classes=1, **kwargs)
+    x = torch.randn(64, *shape)
+    with torch.no_grad():
+        score, losses = module(x), module.losses(x)  # type: ignore[operator]
+    assert score.shape == (64, 1) and losses.shape == (64,)
+    assert torch.isfinite(score).all() and torch.isfinite(losses).all()
+    module.train()
+    module.losses(x).mean().backward()  # type: ignore[operator]
+    used = [name for name, p in module.named_parameters() if p.grad is not None and p.grad.any()]
+    assert len(used) > 3
+    if name != "flow":
+        module.eval()
+        assert torch.equal(fx.symbolic_trace(module)(x), module(x))
+
+
 def test_every_registered_model_is_covered() -> None:
-    assert {case[0] for case in CASES} == set(MODELS)
+    assert {case[0] for case in [*CASES, *SCORES]} == set(MODELS)
+    assert {c[0] for c in SCORES} == {n for n, m in MODELS.items() if hasattr(m, "losses")}
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "vae"])
+def test_what_is_put_where_no_object_is_costs_nothing(make_contract: Contracts, name: str) -> None:
+    module = build(make_contract((57,), INPUTS), name, classes=1)
+    x = FORMAT.quantize(np.random.default_rng(0).uniform(0.5, 3, (50, 57))).astype(np.float32)
+    x[:, 12:15] = 0  # the last e/gamma
+    there, other = torch.from_numpy(x), torch.from_numpy(x) + torch.randn(50, 57)
+    error = module.error
+    moved = other.clone()
+    moved[:, 12:15] += 5
+    for form in (error, error.in_hardware):  # type: ignore[union-attr]
+        assert torch.equal(form(there, moved), form(there, other))
+        assert not torch.equal(form(there, other + 1), form(there, other))
+    torch.testing.assert_close(error.in_hardware(there, other)[:, 0], error(there, other))  # type: ignore[union-attr, operator]
+
+
+def test_ten_jets_count_as_much_as_one_met(make_contract: Contracts) -> None:
+    weight = build(make_contract((57,), INPUTS), "vae", classes=1).error.weight  # type: ignore[union-attr]
+    assert weight[:3].sum() == 0.75 and weight[27:].sum() == 30 / 32  # type: ignore[index, union-attr]
+
+
+def test_a_view_keeps_what_a_trigger_sees(make_contract: Contracts) -> None:
+    views = CrossingViews(make_contract((57,), INPUTS))
+    x = torch.rand(200, 57) * 4
+    x[:, 54:] = 0
+    view = views(x, torch.Generator().manual_seed(1))
+    assert not torch.equal(view, x) and not view[:, 54:].any()
+    assert torch.equal(view, views(x, torch.Generator().manual_seed(1)))
+    pt, eta, phi = view.reshape(200, 19, 3).unbind(2)
+    there = pt > 0
+    assert 0.8 < there[:, :18].float().mean() < 0.95  # a tenth is lost
+    assert torch.equal(eta[there].abs(), x.reshape(200, 19, 3)[..., 1][there].abs())
+    assert (phi >= 0).all() and (phi <= views.period).all()
 
 
 def test_mlp_has_the_published_sizes(make_contract: Contracts) -> None:
@@ -134,6 +207,18 @@ def test_unknown_names_and_arguments_are_refused(make_contract: Contracts) -> No
         build(flat, "mlp", hidden=["wide"])
     with pytest.raises(ModelError, match="no pooling 'median'; choose one of mean, sum, max"):
         build(particles, "deepsets", pool="median")
+    with pytest.raises(ModelError, match="vae needs events that are a list of numbers"):
+        build(particles, "vae", classes=1)
+    with pytest.raises(ModelError, match="no score 'mse' of a vae; choose mu2 or kl"):
+        build(flat, "vae", classes=1, score="mse")
+    with pytest.raises(ModelError, match="weights: no input is of 'jets'"):
+        build(flat, "autoencoder", classes=1, weights={"jets": 2})
+    with pytest.raises(ModelError, match="weights: f is -1"):
+        build(flat, "autoencoder", classes=1, weights={"f": -1})
+    with pytest.raises(ModelError, match="need the inputs l1_objects"):
+        build(flat, "embedding_autoencoder", classes=1)
+    with pytest.raises(ModelError, match="needs maps of shape .* even sides"):
+        build(particles, "region_student")
     with pytest.raises(ModelError, match="no form 'gnn'"):
         build(particles, "deepsets", form="gnn")
     with pytest.raises(ModelError, match=r"energy weight 'pt' is no input; did you mean 'pt_rel'"):

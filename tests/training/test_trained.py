@@ -58,7 +58,7 @@ def test_spoiled_records_are_named(folder: Path, key: str, value: Any) -> None:
 
 def test_another_version_is_refused(folder: Path) -> None:
     edit(folder, version=99)
-    with pytest.raises(ArtifactError, match="has version 99, this triggerforge reads 1"):
+    with pytest.raises(ArtifactError, match="has version 99, this triggerforge reads 2"):
         load_trained(folder)
 
 

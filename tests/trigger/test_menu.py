@@ -1,5 +1,6 @@
 """Cut triggers by hand-made events, their rates and overlaps."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 
 from tests.trigger.conftest import dataset, logits
 from triggerforge.config.trigger import CutConfig, ObjectConfig, TriggerConfig
+from triggerforge.data.contract import InputContract, InputFeature
 from triggerforge.errors import DataError
+from triggerforge.fixedpoint import FixedFormat
 from triggerforge.trigger.menu import decisions
 from triggerforge.trigger.objects import Objects, collect
 from triggerforge.trigger.overlap import menu_record, pure_rates
@@ -89,6 +92,24 @@ def test_objects_are_rows_of_the_input_in_the_units_of_the_contract() -> None:
     np.testing.assert_allclose(found["ht"].pt[:, 0], (kept * found["jet"].pt).sum(axis=1))
 
 
+def test_a_list_of_objects_has_rows_as_a_table_has() -> None:
+    rows = [f"{row}_{q}" for row in ("met", "jet0", "jet1") for q in ("pt", "eta", "phi")]
+    formats = FixedFormat.parse("ap_fixed<16,8,RND,SAT>")
+    features = [InputFeature(name, "0.5 GeV", 0.0, i % 3, formats) for i, name in enumerate(rows)]
+    plain = dataset(12, shape=(5, 3))
+    x = np.abs(np.random.default_rng(1).normal(size=(len(plain), 9))).astype(np.float32)
+    flat = replace(plain, x=x, contract=InputContract(tuple(features), (9,)))
+    found = collect({"jet": ObjectConfig(rows=(1, 3), scale={"pt": 0.5})}, flat)["jet"]
+    np.testing.assert_array_equal(found.pt, 0.5 * x[:, [3, 6]].astype(np.float64))
+    assert found.phi is not None
+    np.testing.assert_array_equal(found.phi, 4 * x[:, [5, 8]].astype(np.float64))
+    with pytest.raises(DataError, match=r"rows 1\.\.3 of an input of shape \(9,\) with 3 objects"):
+        collect({"jet": ObjectConfig(rows=(1, 4))}, flat)
+    mixed = InputContract(tuple(features[:8]), (8,))
+    with pytest.raises(DataError, match="with 0 objects"):
+        collect({"jet": ObjectConfig(rows=(1, 2))}, replace(flat, x=x[:, :8], contract=mixed))
+
+
 @pytest.mark.parametrize(
     ("objects", "words"),
     [
@@ -114,7 +135,6 @@ def test_bad_objects_are_refused(objects: dict[str, Any], words: str) -> None:
         (CutConfig, {"pt": []}, "at least 1"),
         (CutConfig, {"pt": [10, 20]}, "must fall"),
         (CutConfig, {"pt": [10], "mass_min": 5}, "two objects"),
-        (TriggerConfig, {"background": []}, "at least 1"),
         (TriggerConfig, {"background": ["a"], "signals": ["a"]}, "cannot be background and signal"),
         (TriggerConfig, {"background": ["a"], "target_rates": [0]}, "greater than 0"),
     ],
