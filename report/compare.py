@@ -56,7 +56,7 @@ def _line(name: str, result: Mapping[str, Any]) -> tuple[str, ...]:
         count(resources.get("lut")),
         count(resources.get("ff")),
         str(resources.get("method", DASH)),
-        *_exactness(result.get("parity", [])),
+        *exactness(result.get("parity", [])),
     )
 
 
@@ -64,7 +64,8 @@ def _accuracy(metrics: Mapping[str, Any]) -> str:
     return with_error(metrics.get("accuracy"), metrics.get("accuracy_err"), scale=100.0)
 
 
-def _exactness(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+def exactness(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Outputs of all engines that must agree in every bit, and how many did not."""
     exact = [row for row in rows if not finite(row.get("tolerance_lsb"))]
     if not exact:
         return DASH, DASH
