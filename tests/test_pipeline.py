@@ -63,6 +63,20 @@ def test_every_model_ends_in_verified_firmware(config: str, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+def test_every_anomaly_trigger_ends_in_verified_firmware(tmp_path: Path) -> None:
+    """One sample of crossings serves all three."""
+    for config in ("anomaly_vae", "anomaly_axol1tl", "anomaly_cicada"):
+        result = run("run", config, tmp_path)
+        assert set(result) >= SECTIONS | {"rates", "trigger"}
+        require_parity(result)
+        assert {row["model"] for row in result["rates"]} == {"float", "quantized", "firmware"}
+        assert result["resources"]["ii"] == 1
+        assert set(result["metrics"]["quantized"]["auc"]) == {"A_4l", "HH_4b"}
+        assert result["compression"]["measure"] == "overlap"
+        assert (tmp_path / f"{config}-quick" / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the NanoAOD sample is not beside the checkout")
 def test_a_users_root_file_comes_back_with_scores(tmp_path: Path) -> None:
     import uproot

@@ -15,7 +15,7 @@ from triggerforge.data.scores import write_logits
 from triggerforge.data.splits import save_splits
 from triggerforge.fixedpoint import FixedFormat
 from triggerforge.result import RESULT_VERSION, context
-from triggerforge.training.metrics import classification_metrics
+from triggerforge.training.task import Task
 
 EVENTS, FIRMWARE_EVENTS = 900, 300
 CLASSES = ("q", "g", "t")
@@ -59,16 +59,22 @@ def dataset(
 
 
 def build_run(
-    root: Path, classes: tuple[str, ...] = CLASSES, shape: tuple[int, ...] = (4,)
+    root: Path,
+    classes: tuple[str, ...] = CLASSES,
+    shape: tuple[int, ...] = (4,),
+    background: tuple[str, ...] = (),
 ) -> FakeRun:
-    """Writes the stages' files below `root` and gives back the run."""
+    """Writes the stages' files below `root` and gives back the run; with `background` of a score."""
     stages = ("data", "train", "compress", "export", "firmware", "benchmark")
     folders = {stage: root / "myrun" / stage for stage in stages}
     for folder in folders.values():
         folder.mkdir(parents=True)
-    splits = Splits(*(dataset(EVENTS, classes, shape, seed) for seed in (1, 2, 3)))
+    train, validation, test = (dataset(EVENTS, classes, shape, seed) for seed in (1, 2, 3))
+    splits = Splits(train, validation, test, background)
     save_splits(splits, folders["data"])
     logits = 2.5 * np.eye(len(classes))[splits.test.y]
+    if background:
+        logits = 2.5 * ~Task.of(splits).is_background(splits.test.y)[:, None]
     logits += np.random.default_rng(4).normal(size=logits.shape)
     scores = {
         "float": logits,
@@ -107,8 +113,8 @@ def _result(classes: tuple[str, ...], splits: Splits, scores: dict[str, Any]) ->
         "context": context(7),
         "data": {"source": ["events.root"], "events": {"test": EVENTS}, "classes": list(classes)},
         "metrics": {
-            model: classification_metrics(
-                values, test.y[: len(values)], test.weight[: len(values)], classes
+            model: Task.of(splits).metrics(
+                values, test.y[: len(values)], test.weight[: len(values)]
             )
             for model, values in scores.items()
         },
@@ -124,7 +130,7 @@ def _result(classes: tuple[str, ...], splits: Splits, scores: dict[str, Any]) ->
                 for e in (1, 2, 3)
             ],
         },
-        "compression": _compression(),
+        "compression": _compression() | {"measure": "overlap" if splits.background else "accuracy"},
         "export": {
             "float": {"file": "float.onnx", "bytes": 11_000, "events": 64}
             | {"operators": {"Gemm": 3}, "max_difference": 3.0e-8},

@@ -131,6 +131,19 @@ def test_names_from_files_are_escaped(make_run: Callable[..., Any], tmp_path: Pa
     assert "a $\\frac$ b$" in found.seen
 
 
+def test_a_score_is_told_as_one(make_run: Callable[..., Any], tmp_path: Path) -> None:
+    made = make_run(background=("g",))
+    seen = report(made, tmp_path / "r.html").seen
+    assert "that scores how unlike g an event is" in seen
+    assert "AUC of the signals, test events" in seen and "Overlap: of the background events" in seen
+    assert "an anomaly score predicts no class" in seen and "overlap [%]" not in seen
+    curves = built(made, "ROC: float, quantised and firmware")
+    assert len(curves.pictures) == len(made.result["data"]["classes"]) - 1
+    assert "background: g; discriminant: the anomaly score" in curves.caption
+    rows = [row[0].text for row in built(made, "Accuracy, AUC and background rejection").rows]
+    assert "accuracy" not in rows and "AUC, g" not in rows and "AUC, q" in rows
+
+
 def test_no_experiment_is_named_unless_set(page: Page) -> None:
     assert not re.search(r"\b(CMS|ATLAS|LHCb|ALICE)\b", page.seen)
 
