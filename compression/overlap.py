@@ -23,9 +23,10 @@ class Overlap:
     notice the tail, which is all that a trigger keeps; one threshold would hang on few events.
     """
 
-    accepted: tuple[Array, ...]
-    """by fraction, how much (0..1) of each event the reference accepts"""
+    accepted: Array
+    """(F, N): at each fraction, how much (0..1) of each event the reference accepts"""
     fractions: Array
+    """(F,)"""
     weight: Array
 
     @classmethod
@@ -36,18 +37,13 @@ class Overlap:
         """
         w = np.asarray(weight, np.float64)
         fractions = supported_fractions(reference, w)
-        score = np.asarray(reference, np.float64)
-        return cls(tuple(_accepted(score, w, f) for f in fractions), fractions, w)
+        return cls(_accepted(np.asarray(reference, np.float64), w, fractions), fractions, w)
 
     def __call__(self, outputs: NDArray[np.floating[Any]]) -> float:
         """Of the scores in the first column of (N, 1)."""
-        score, total = np.asarray(outputs[:, 0], np.float64), self.weight.sum()
-        shared = [
-            float((self.weight * np.minimum(mine, _accepted(score, self.weight, f))).sum())
-            / (f * total)
-            for mine, f in zip(self.accepted, self.fractions, strict=True)
-        ]
-        return float(np.mean(shared))
+        mine = _accepted(np.asarray(outputs[:, 0], np.float64), self.weight, self.fractions)
+        shared = np.minimum(self.accepted, mine) @ self.weight
+        return float(np.mean(shared / (self.fractions * self.weight.sum())))
 
 
 def supported_fractions(score: NDArray[np.floating[Any]], weight: Array) -> Array:
@@ -65,11 +61,11 @@ def supported_fractions(score: NDArray[np.floating[Any]], weight: Array) -> Arra
     return np.geomspace(usable[0], LARGEST_FRACTION, _POINTS)
 
 
-def _accepted(score: Array, weight: Array, fraction: float) -> Array:
-    """How much of each event is in the `fraction` of largest score; equal scores share what is left."""
+def _accepted(score: Array, weight: Array, fractions: Array) -> Array:
+    """How much of each event is in the part of largest score, (F, N); equal scores share what is left."""
     values, place = np.unique(-score, return_inverse=True)
     blocks = np.bincount(place, weight, minlength=len(values))
     above = np.cumsum(blocks) - blocks
-    left = fraction * weight.sum() - above
-    part: Array = np.clip(left / np.maximum(blocks, 1e-300), 0.0, 1.0)[place]
+    left = fractions[:, None] * weight.sum() - above
+    part: Array = np.clip(left / np.maximum(blocks, 1e-300), 0.0, 1.0)[:, place]
     return part

@@ -1,6 +1,6 @@
 """The data set that flows through training, compression and validation."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,6 +91,13 @@ class Splits:
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, by label."""
         return self.train.classes
+
+
+def of_classes(
+    y: NDArray[np.int64], classes: Sequence[str], names: Collection[str]
+) -> NDArray[np.bool_]:
+    """Where the labels (N,), indices into `classes`, are of a class in `names`."""
+    return np.isin(y, [i for i, name in enumerate(classes) if name in names])
 
 
 def require_finite(what: str, values: NDArray[Any], names: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from triggerforge.config.data import DataConfig
 from triggerforge.data.contract import InputContract
-from triggerforge.data.dataset import Dataset, Splits
+from triggerforge.data.dataset import Dataset, Splits, of_classes
 from triggerforge.data.features import InputBuilder
 from triggerforge.data.scaling import derive_contract
 from triggerforge.data.source import Batch, Count, EventSource
@@ -54,7 +54,7 @@ def load(
         _check_background(config.background, classes)
         if config.background:
             label = spool.take("label", np.arange(spool.events))
-            indices = tested_only(indices, ~_is_background(config.background, classes, label))
+            indices = tested_only(indices, ~of_classes(label, classes, config.background))
         splits = _splits(config, sources[0].builder, classes, spool, indices, contract)
     _check_classes(splits)
     save_splits(splits, folder)
@@ -181,12 +181,6 @@ def _splits(
         )
     train, validation, test = parts
     return Splits(train, validation, test, config.background)
-
-
-def _is_background(
-    background: tuple[str, ...], classes: tuple[str, ...], label: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    return np.isin(label, [classes.index(name) for name in background])
 
 
 def require_inputs(builder: InputBuilder, contract: InputContract) -> None:

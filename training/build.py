@@ -47,16 +47,18 @@ def require_arguments(config: TrainConfig, scores: bool) -> None:
     That is arguments, or a task: `scores` says whether one score is learned from background. It needs
     no events; a user's class is looked at when it is built.
     """
-    taught = config.teacher is not None
-    for model, has_teacher in (
-        (config.model, taught),
-        (getattr(config.teacher, "model", None), False),
-    ):
-        if model is not None and model.name is not None:
-            builder = MODELS[model.name]
-            given = fill_in(builder, model.kwargs, None, None)
-            _check_arguments(model.name, builder, model.kwargs, given)
-            require_objective(builder, model.name, scores, has_teacher)
+    _require_own(config.model, scores, taught=config.teacher is not None)
+    if config.teacher is not None:
+        _require_own(config.teacher.model, scores, taught=False)
+
+
+def _require_own(model: ModelConfig, scores: bool, taught: bool) -> None:
+    if model.name is None:
+        return
+    builder = MODELS[model.name]
+    given = fill_in(builder, model.kwargs, None, None)
+    _check_arguments(model.name, builder, model.kwargs, given)
+    require_objective(builder, model.name, scores, taught)
 
 
 def require_objective(network: Any, name: str, scores: bool, taught: bool) -> None:

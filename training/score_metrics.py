@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triggerforge.data.dataset import of_classes
 from triggerforge.training.metrics import auc, rejections, require_usable
 
 
@@ -24,7 +25,7 @@ def score_metrics(
     class has no events.
     """
     require_usable(score, y, weight, ("anomaly score",), classes)
-    ordinary = np.isin(y, [i for i, name in enumerate(classes) if name in background])
+    ordinary = of_classes(y, classes, background)
     found: dict[str, dict[str, Any]] = {"auc": {}, "auc_err": {}, "rejection": {}}
     for label, name in enumerate(classes):
         if name in background:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triggerforge.data.dataset import Dataset, Splits
+from triggerforge.data.dataset import Dataset, Splits, of_classes
 from triggerforge.training.metrics import classification_metrics
 from triggerforge.training.score_metrics import score_metrics
 
@@ -44,7 +44,7 @@ class Task:
 
     def is_background(self, y: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Where the labels (N,) are of background."""
-        return np.isin(y, [self.classes.index(name) for name in self.background])
+        return of_classes(y, self.classes, self.background)
 
     def learned_from(self, events: Dataset) -> Dataset:
         """The events that training may see: for a score, background alone, whatever the labels."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triggerforge.config.trigger import TriggerConfig
-from triggerforge.data.dataset import Dataset
+from triggerforge.data.dataset import Dataset, of_classes
 from triggerforge.errors import ConfigError, did_you_mean
 from triggerforge.fixedpoint import FixedFormat
 from triggerforge.trigger.curve import RateCurve, require_scores
@@ -33,8 +33,7 @@ class Scored:
 
     def chosen(self, classes: Sequence[str]) -> NDArray[np.bool_]:
         """Where the M events are of one of the classes."""
-        labels = [i for i, name in enumerate(self.test.classes) if name in classes]
-        return np.isin(self.test.y, labels)
+        return of_classes(self.test.y, self.test.classes, classes)
 
     @property
     def background(self) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triggerforge.data.dataset import Dataset, Splits
+from triggerforge.data.dataset import Dataset, Splits, of_classes
 from triggerforge.trigger.drift import Sample, drifts
 from triggerforge.trigger.score import Scored
 from triggerforge.trigger.slices import slice_numbers
@@ -59,8 +59,8 @@ def _chosen(score: NDArray[Any], weight: NDArray[Any], where: NDArray[np.bool_])
 
 
 def _background(part: Dataset, model: Scored) -> Dataset:
-    labels = [i for i, name in enumerate(part.classes) if name in model.config.background]
-    return part.take(np.flatnonzero(np.isin(part.y, labels))[:_MOST_EVENTS])
+    kept = of_classes(part.y, part.classes, model.config.background)
+    return part.take(np.flatnonzero(kept)[:_MOST_EVENTS])
 
 
 def _names(splits: Splits) -> list[str]:
