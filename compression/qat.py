@@ -62,7 +62,7 @@ class Trainer:
         self.checkpoint_every_s = checkpoint_every_s
         self._model = FunctionalModel(model, goal.loss, config.batch_size)
         self._events = goal.train.on_device()
-        self._measure = goal.measure
+        self._measure, self._measured = goal.measure, goal.measured
         self._validation_x = jnp.asarray(goal.validation.x, jnp.float32)
         self._calibration_x = jnp.concatenate([self._events.x, self._validation_x])
         self._key = jax.random.key(seed)
@@ -85,7 +85,7 @@ class Trainer:
                 state, done = self._one_epoch(state, done, epoch)
                 now = time.monotonic()
                 done = replace(done, seconds=before + now - start)
-                meter(done.epochs, _note(done.history[-1]))
+                meter(done.epochs, _note(done.history[-1], self._measured))
                 if now - saved >= self.checkpoint_every_s or done.epochs == self.config.epochs:
                     self._save(state, done)
                     saved = time.monotonic()
@@ -174,7 +174,7 @@ class Trainer:
         return self.folder / FRONT_FOLDER / f"epoch_{epoch:05d}.npz"
 
 
-def _note(row: dict[str, float]) -> str:
-    accuracy = f", accuracy {row['accuracy']:.4f}" if "accuracy" in row else ""
+def _note(row: dict[str, float], measured: str) -> str:
+    accuracy = f", {measured} {row['accuracy']:.4f}" if "accuracy" in row else ""
     ebops = f", {row['ebops']:.0f} EBOPs" if "ebops" in row else ""
     return f"loss {row['loss']:.4f}{accuracy}{ebops}"

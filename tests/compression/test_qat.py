@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,14 +89,25 @@ import sys
 from pathlib import Path
 import pytest
 sys.exit(pytest.main([
-    "-q", "-p", "no:cacheprovider", sys.argv[1], "-k", "test_child_trains_until_it_is_killed",
+    "-q", "-p", "no:cacheprovider", sys.argv[1], "-k", "test_child_dies_between_two_files",
 ]))
 """
 
 
 @pytest.mark.skipif("TRIGGERFORGE_TEST_FOLDER" not in os.environ, reason="runs as a child only")
-def test_child_trains_until_it_is_killed(make_trainer: Callable[..., Trainer]) -> None:
-    make_trainer(Path(os.environ["TRIGGERFORGE_TEST_FOLDER"]), checkpoint_every_s=0.0).fit()
+def test_child_dies_between_two_files(
+    make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The front of the fourth epoch is written, the checkpoint that names it is not."""
+    save, folder = checkpoint.save, Path(os.environ["TRIGGERFORGE_TEST_FOLDER"])
+
+    def struck(path: Path, *record: Any, **groups: Any) -> None:
+        if path.name == CHECKPOINT_FILE and _epochs_saved(folder) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        save(path, *record, **groups)
+
+    monkeypatch.setattr(checkpoint, "save", struck)
+    make_trainer(folder, checkpoint_every_s=0.0).fit()
 
 
 def _epochs_saved(folder: Path) -> int:
@@ -112,17 +122,15 @@ def test_killed_training_goes_on_to_the_same_bits(
     tmp_path: Path,
 ) -> None:
     environment = os.environ | {"TRIGGERFORGE_TEST_FOLDER": str(tmp_path)}
-    child = subprocess.Popen(
+    child = subprocess.run(
         [sys.executable, "-c", _CHILD, __file__],
         env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        check=False,
+        capture_output=True,
+        text=True,
     )
-    while _epochs_saved(tmp_path) < 3 and child.poll() is None:
-        time.sleep(0.002)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    assert 3 <= _epochs_saved(tmp_path) < CONFIG.epochs
+    assert child.returncode == -signal.SIGKILL, child.stdout[-4000:]
+    assert _epochs_saved(tmp_path) == 3
 
     _, expected, folder = uninterrupted
     done = make_trainer(tmp_path).fit()

@@ -19,6 +19,7 @@ from triggerforge.training.trained import load_trained
 
 Contracts = Callable[..., InputContract]
 Data = Callable[..., Splits]
+Case = tuple[dict[str, Any], Splits]
 STUDENT = {
     "model": {"name": "region_student", "kwargs": {"channels": 2, "hidden": [4]}},
     "teacher": {
@@ -42,6 +43,13 @@ def scored(data: Splits) -> Splits:
     return replace(data, background=("a",))
 
 
+@pytest.fixture(params=KINDS)
+def case(request: pytest.FixtureRequest, make_contract: Contracts, make_splits: Data) -> Case:
+    """A network's settings, and events that fit it."""
+    settings, shape = request.param
+    return settings, scored(make_splits(make_contract(shape), 900))
+
+
 def disturbed(part: Dataset) -> Dataset:
     """The same background; signals replaced, and their labels exchanged at random."""
     random = np.random.default_rng(11)
@@ -53,15 +61,8 @@ def disturbed(part: Dataset) -> Dataset:
     return replace(part, x=x, y=y, weight=weight)
 
 
-@pytest.mark.parametrize(("settings", "shape"), KINDS)
-def test_signals_change_nothing_in_the_training(
-    make_contract: Contracts,
-    make_splits: Data,
-    tmp_path: Path,
-    settings: dict[str, Any],
-    shape: tuple[int, ...],
-) -> None:
-    data = scored(make_splits(make_contract(shape), 900))
+def test_signals_change_nothing_in_the_training(case: Case, tmp_path: Path) -> None:
+    settings, data = case
     other = replace(data, train=disturbed(data.train), validation=disturbed(data.validation))
     chosen = config(patience=2, **settings)
     one, two = (train(chosen, d, 1, tmp_path / f"{i}") for i, d in enumerate((data, other)))
@@ -73,15 +74,8 @@ def test_signals_change_nothing_in_the_training(
     assert moved.history != one.history  # where another class is background, it does change
 
 
-@pytest.mark.parametrize(("settings", "shape"), KINDS)
-def test_what_is_written_is_read_back(
-    make_contract: Contracts,
-    make_splits: Data,
-    tmp_path: Path,
-    settings: dict[str, Any],
-    shape: tuple[int, ...],
-) -> None:
-    data = scored(make_splits(make_contract(shape), 900))
+def test_what_is_written_is_read_back(case: Case, tmp_path: Path) -> None:
+    settings, data = case
     trained = train(config(**settings), data, 1, tmp_path)
     record = json.loads((tmp_path / "record.json").read_text())
     assert set(record["metrics"]["float"]["auc"]) == {"b", "c"}

@@ -36,6 +36,7 @@ CASES: list[tuple[str, tuple[int, ...], tuple[str, ...] | None, dict[str, Any]]]
     ("cnn", (40, 40, 1), None, {}),
     ("cnn", (16, 16, 2), None, {"pool": 1, "channels": [2], "hidden": [], "batchnorm": False}),
     ("region_student", (18, 14, 1), None, {}),
+    ("region_student", (18, 14, 1), None, {"kernel": 2, "sum_phi": False}),
 ]
 SCORES: list[tuple[str, tuple[int, ...], tuple[str, ...] | None, dict[str, Any]]] = [
     ("autoencoder", (57,), INPUTS, {}),
@@ -136,6 +137,13 @@ def test_mlp_has_the_published_sizes(make_contract: Contracts) -> None:
     assert sum(p.numel() for p in module.parameters()) == 4389  # 16-64-32-32-5 with biases
 
 
+def test_a_student_sees_a_deposit_alike_at_any_phi(make_contract: Contracts) -> None:
+    module = build(make_contract((18, 14, 1)), "region_student", classes=1, channels=8)
+    x = torch.rand(4, 18, 14, 1) * 4
+    torch.testing.assert_close(module(x), module(x.roll(5, dims=1)), rtol=0, atol=1e-5)
+    assert not torch.allclose(module(x), module(x.roll(5, dims=2)), rtol=0, atol=1e-3)
+
+
 @pytest.mark.parametrize("name", ["deepsets", "jedi_linear"])
 @pytest.mark.parametrize("names", [PARTICLE[:3], PARTICLE])
 def test_order_of_particles_is_no_input(
@@ -219,6 +227,8 @@ def test_unknown_names_and_arguments_are_refused(make_contract: Contracts) -> No
         build(flat, "embedding_autoencoder", classes=1)
     with pytest.raises(ModelError, match="needs maps of shape .* even sides"):
         build(particles, "region_student")
+    with pytest.raises(ModelError, match="kernel 3 does not divide the map of 18x14 regions"):
+        build(make_contract((18, 14, 1)), "region_student", kernel=3)
     with pytest.raises(ModelError, match="no form 'gnn'"):
         build(particles, "deepsets", form="gnn")
     with pytest.raises(ModelError, match=r"energy weight 'pt' is no input; did you mean 'pt_rel'"):
