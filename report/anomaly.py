@@ -1,7 +1,8 @@
 """Anomaly triggers side by side, for a document: python -m triggerforge.report.anomaly runs/anomaly_*
 
-Each argument is the folder of a run with `data.background` and a section `trigger`. Markdown goes to
-the standard output: the firmware of each run, then AUC and efficiencies of every signal.
+Each argument is the folder of a run with `data.background`. Markdown goes to the standard output: the
+firmware of each run, then AUC and efficiencies of every signal. A run that is only trained, such as
+that of a network too large for firmware, has no rates yet: they are worked out here.
 """
 
 import argparse
@@ -10,12 +11,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from triggerforge.config.trigger import TriggerConfig
+from triggerforge.data.load import load_splits
+from triggerforge.data.scores import read_logits
 from triggerforge.errors import TriggerForgeError
 from triggerforge.progress import say
 from triggerforge.report.compare import exactness
 from triggerforge.report.numbers import DASH, count, finite, number, with_error
 from triggerforge.report.style import MODEL_NAMES
 from triggerforge.result import read_result
+from triggerforge.trigger.score import scored
+from triggerforge.trigger.working import working_points
 
 MODELS = ("float", "quantized")
 """the firmware gives the quantised network's bits; the table of firmware says whether it did"""
@@ -47,6 +53,7 @@ def physics_table(results: Mapping[str, Result]) -> str:
         rows += [
             (name, MODEL_NAMES[model], *(_cell(result, model, signal) for signal in signals))
             for model in MODELS
+            if _aucs(result, model) or model == "float"
         ]
     return _markdown(("run", "form", *signals), rows)
 
@@ -94,13 +101,30 @@ def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 
 
+def read_run(folder: Path) -> Result:
+    """result.json of a run, with the float model's rates where it has none of its own.
+
+    Raises ArtifactError if a file of the run is missing or damaged.
+    """
+    result: Result = read_result(folder / "result.json")
+    outputs = read_logits(folder / "train")
+    if result.get("rates") or outputs is None:
+        return result
+    splits = load_splits(folder / "data")
+    if not splits.background:
+        return result
+    config = TriggerConfig(background=splits.background, target_rates=RATES_KHZ)
+    points = working_points([scored("float", outputs, splits.test, config, None)], RATES_KHZ)
+    return {**result, "rates": [point.row.model_dump(mode="json") for point in points.found]}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints both tables; exit status 1 and a message if a run cannot be read."""
     parser = argparse.ArgumentParser(prog="python -m triggerforge.report.anomaly")
     parser.add_argument("runs", nargs="+", type=Path, help="folders of runs")
     folders = parser.parse_args(arguments).runs
     try:
-        results = {folder.name: read_result(folder / "result.json") for folder in folders}
+        results = {folder.name: read_run(folder) for folder in folders}
     except TriggerForgeError as error:
         say(f"error: {error}")
         return 1

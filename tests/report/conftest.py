@@ -89,6 +89,12 @@ def build_run(
     return FakeRun(_result(classes, splits, scores), folders)
 
 
+@pytest.fixture
+def make_dataset() -> Callable[[int], Dataset]:
+    """`make_dataset(events)`: three classes, three inputs."""
+    return lambda events: dataset(events, CLASSES, (3,))
+
+
 @pytest.fixture(scope="session")
 def session_run(tmp_path_factory: pytest.TempPathFactory) -> FakeRun:
     return build_run(tmp_path_factory.mktemp("report"))

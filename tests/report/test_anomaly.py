@@ -1,12 +1,17 @@
 """Anomaly triggers in two tables."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from triggerforge.report.anomaly import firmware_table, main, physics_table
+from triggerforge.data.dataset import Dataset, Splits
+from triggerforge.data.scores import write_logits
+from triggerforge.data.splits import save_splits
+from triggerforge.report.anomaly import firmware_table, main, physics_table, read_run
 
 METRICS = {"auc": {"tt": 0.9, "HH": 0.95}, "auc_err": {"tt": 0.01, "HH": 0.02}}
 
@@ -53,7 +58,28 @@ def test_each_form_has_a_line_and_each_signal_a_column() -> None:
 
 def test_what_was_not_run_is_a_dash() -> None:
     assert set(cells(firmware_table({"empty": {"version": 1}}).splitlines()[2])[1:]) == {"–"}
-    assert len(physics_table({"empty": {"version": 1}}).splitlines()) == 4
+    assert len(physics_table({"empty": {"version": 1}}).splitlines()) == 3
+
+
+@pytest.mark.parametrize("background", [("q",), ()])
+def test_a_run_that_is_only_trained_has_rates(
+    make_dataset: Callable[..., Dataset], tmp_path: Path, background: tuple[str, ...]
+) -> None:
+    test, few = make_dataset(90_000), make_dataset(9)
+    scores = np.random.default_rng(0).uniform(0, 1, len(test)) + (test.y == 2)
+    for name in ("train", "data"):
+        (tmp_path / name).mkdir()
+    write_logits(tmp_path / "train", scores[:, None].astype(np.float32))
+    save_splits(Splits(few, few, test, background), tmp_path / "data")
+    (tmp_path / "result.json").write_text(json.dumps({"version": 1}))
+    rows = read_run(tmp_path).get("rates", [])
+    if not background:
+        assert rows == []
+        return
+    (row,) = rows  # 30,000 crossings do not support 1 kHz
+    assert row["model"] == "float" and row["target_khz"] == 10.0
+    assert row["efficiency"]["t"] == 1.0  # all of them are above the background
+    assert row["efficiency"]["g"] == pytest.approx(10 / (2340 * 11.2455), rel=0.6)
 
 
 def test_the_command_reads_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
