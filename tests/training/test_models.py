@@ -23,7 +23,9 @@ from triggerforge.training.models.views import CrossingViews
 FORMAT = FixedFormat.parse("ap_fixed<12,4,RND,SAT>")
 PARTICLE = ("pt_rel", "deta", "dphi", "valid")
 Contracts = Callable[..., InputContract]
-CASES: list[tuple[str, tuple[int, ...], tuple[str, ...] | None, dict[str, Any]]] = [
+Network = tuple[str, tuple[int, ...], tuple[str, ...] | None, dict[str, Any]]
+"""name, shape and names of the inputs, arguments"""
+CASES: list[Network] = [
     ("mlp", (16,), None, {}),
     ("mlp", (16,), None, {"hidden": [8], "batchnorm": True}),
     ("mlp", (8, 3), None, {}),
@@ -38,7 +40,7 @@ CASES: list[tuple[str, tuple[int, ...], tuple[str, ...] | None, dict[str, Any]]]
     ("region_student", (18, 14, 1), None, {}),
     ("region_student", (18, 14, 1), None, {"kernel": 2, "sum_phi": False}),
 ]
-SCORES: list[tuple[str, tuple[int, ...], tuple[str, ...] | None, dict[str, Any]]] = [
+SCORES: list[Network] = [
     ("autoencoder", (57,), INPUTS, {}),
     ("autoencoder", (6,), None, {"hidden": [4], "latent": 2, "batchnorm": True}),
     ("vae", (57,), INPUTS, {"weights": {"met": 2.0, "phi": 0.5}}),
@@ -55,14 +57,9 @@ def build(contract: InputContract, name: str, classes: int = 5, **kwargs: Any) -
     return build_module({"name": name, "kwargs": kwargs}, contract, classes, Path("."))
 
 
-@pytest.mark.parametrize(("name", "shape", "names", "kwargs"), CASES)
-def test_gives_logits_and_is_traced(
-    make_contract: Contracts,
-    name: str,
-    shape: tuple[int, ...],
-    names: tuple[str, ...] | None,
-    kwargs: dict[str, Any],
-) -> None:
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
+def test_gives_logits_and_is_traced(make_contract: Contracts, case: Network) -> None:
+    name, shape, names, kwargs = case
     module = build(make_contract(shape, names), name, **kwargs)
     x = torch.randn(7, *shape)
     logits = module(x)
@@ -70,14 +67,9 @@ def test_gives_logits_and_is_traced(
     assert torch.equal(fx.symbolic_trace(module)(x), logits)
 
 
-@pytest.mark.parametrize(("name", "shape", "names", "kwargs"), SCORES)
-def test_gives_a_score_and_the_loss_of_each_event(
-    make_contract: Contracts,
-    name: str,
-    shape: tuple[int, ...],
-    names: tuple[str, ...] | None,
-    kwargs: dict[str, Any],
-) -> None:
+@pytest.mark.parametrize("case", SCORES, ids=lambda case: case[0])
+def test_gives_a_score_and_the_loss_of_each_event(make_contract: Contracts, case: Network) -> None:
+    name, shape, names, kwargs = case
     module = build(make_contract(shape, names), name, classes=1, **kwargs)
     x = torch.randn(64, *shape)
     with torch.no_grad():
