@@ -46,6 +46,14 @@ def run(verb: str, config: str, runs: Path, *more: str) -> dict[str, Any]:
     return result
 
 
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder of runs for all workers: what has the same events generates them once."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    return shared / "runs"
+
+
 def require_parity(result: dict[str, Any]) -> None:
     exact = [row for row in result["parity"] if row["candidate"] in EXACT]
     assert {row["candidate"] for row in exact} == EXACT
@@ -55,35 +63,34 @@ def require_parity(result: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("config", ["jets5_deepsets", "jets5_jedi_linear", "jets5_cnn", "residual"])
-def test_every_model_ends_in_verified_firmware(config: str, tmp_path: Path) -> None:
-    result = run("run", config, tmp_path)
+def test_every_model_ends_in_verified_firmware(config: str, runs: Path) -> None:
+    result = run("run", config, runs)
     assert set(result) >= SECTIONS
     require_parity(result)
-    assert (tmp_path / f"{config}-quick" / "report.html").stat().st_size > 10_000
+    assert (runs / f"{config}-quick" / "report.html").stat().st_size > 10_000
 
 
 @pytest.mark.slow
-def test_every_anomaly_trigger_ends_in_verified_firmware(tmp_path: Path) -> None:
-    """One sample of crossings serves all three."""
-    for config in ("anomaly_vae", "anomaly_axol1tl", "anomaly_cicada"):
-        result = run("run", config, tmp_path)
-        assert set(result) >= SECTIONS | {"rates", "trigger"}
-        require_parity(result)
-        assert {row["model"] for row in result["rates"]} == {"float", "quantized", "firmware"}
-        assert result["resources"]["ii"] == 1
-        assert set(result["metrics"]["quantized"]["auc"]) == {"A_4l", "HH_4b"}
-        assert result["compression"]["measure"] == "overlap"
-        assert (tmp_path / f"{config}-quick" / "report.html").stat().st_size > 10_000
+@pytest.mark.parametrize("config", ["anomaly_vae", "anomaly_axol1tl", "anomaly_cicada"])
+def test_every_anomaly_trigger_ends_in_verified_firmware(config: str, runs: Path) -> None:
+    result = run("run", config, runs)
+    assert set(result) >= SECTIONS | {"rates", "trigger"}
+    require_parity(result)
+    assert {row["model"] for row in result["rates"]} == {"float", "quantized", "firmware"}
+    assert result["resources"]["ii"] == 1
+    assert set(result["metrics"]["quantized"]["auc"]) == {"A_4l", "HH_4b"}
+    assert result["compression"]["measure"] == "overlap"
+    assert (runs / f"{config}-quick" / "report.html").stat().st_size > 10_000
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the NanoAOD sample is not beside the checkout")
-def test_a_users_root_file_comes_back_with_scores(tmp_path: Path) -> None:
+def test_a_users_root_file_comes_back_with_scores(runs: Path) -> None:
     import uproot
 
-    result = run("run", "nanoaod", tmp_path)
+    result = run("run", "nanoaod", runs)
     require_parity(result)
-    (scored,) = (tmp_path / "nanoaod-quick" / "scores").glob("*.root")
+    (scored,) = (runs / "nanoaod-quick" / "scores").glob("*.root")
     with uproot.open(scored) as file:
         tree = file["Events"]
         names = tree.keys(filter_name="*tf_score_*")
@@ -93,8 +100,8 @@ def test_a_users_root_file_comes_back_with_scores(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not QKERAS.is_file(), reason="no QKeras environment; `make qkeras` makes it")
-def test_a_qkeras_model_ends_in_verified_firmware(tmp_path: Path) -> None:
-    result = run("run", "jets5_qkeras", tmp_path)
+def test_a_qkeras_model_ends_in_verified_firmware(runs: Path) -> None:
+    result = run("run", "jets5_qkeras", runs)
     require_parity(result)
     rows = {row["candidate"]: row for row in result["parity"]}
     assert rows["qkeras"]["mismatches"] == 0 and rows["qkeras-hls4ml"]["mismatches"] == 0

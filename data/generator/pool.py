@@ -81,8 +81,8 @@ def _submitted(
 ) -> dict[Future[None], Task]:
     try:
         return {pool.submit(_work, task, folder): task for task in tasks}
-    except OSError as error:
-        # a pool that breaks meanwhile closes the pipe that `submit` is about to write to
+    except (OSError, ValueError) as error:
+        # a pool that breaks meanwhile closes the pipes that `submit` writes to, or gives to a worker
         raise BrokenProcessPool(str(error)) from error
 
 
