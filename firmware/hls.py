@@ -15,6 +15,7 @@ from triggerforge.config.firmware import FirmwareConfig
 from triggerforge.data.contract import InputContract
 from triggerforge.errors import MissingToolError, ModelError, ToolFailedError
 from triggerforge.firmware.command import run_tool
+from triggerforge.firmware.hls_saturation import ends_are_kept
 from triggerforge.firmware.library import seal_library
 from triggerforge.fixedpoint import FixedFormat
 from triggerforge.runfolder import write_atomic
@@ -49,7 +50,11 @@ def write_project(
     folder.mkdir(parents=True, exist_ok=True)
     log = io.StringIO()
     try:
-        with contextlib.redirect_stdout(log), warnings.catch_warnings(record=True) as warned:
+        with (
+            contextlib.redirect_stdout(log),
+            warnings.catch_warnings(record=True) as warned,
+            ends_are_kept(),
+        ):
             warnings.simplefilter("always")
             _convert(config, quantized, folder).write()
     except Exception as error:

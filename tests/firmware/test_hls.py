@@ -1,16 +1,19 @@
 """The hls4ml project: what it says of the ports, what it refuses, how the compiler fails."""
 
 import warnings
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from triggerforge.compression.backend import hgq, keras
 from triggerforge.compression.quantized_model import QuantizedModel, corner_inputs
 from triggerforge.config.firmware import FirmwareConfig
 from triggerforge.data.contract import InputContract, InputFeature
 from triggerforge.errors import MissingToolError, ModelError, ToolFailedError
+from triggerforge.firmware.csim import CSimulation
 from triggerforge.firmware.hls import compile_project, port_format, write_project
 from triggerforge.firmware.vendor import read_csynth, vendor_synthesis
 from triggerforge.fixedpoint import FixedFormat
@@ -58,6 +61,36 @@ def test_part_clock_and_name_reach_the_vendors_script(project: Path) -> None:
         "set clock_uncertainty 27%",
     ):
         assert line in text
+
+
+def saturating_model(integer: int, fraction: int) -> QuantizedModel:
+    """Three numbers 0..3 into a quantiser of finer steps and a smaller range, added up."""
+    fmt = FixedFormat.parse("ap_ufixed<2,2,RND,SAT>")
+    contract = InputContract(tuple(InputFeature(f"in{i}", "", 0.0, 0, fmt) for i in range(3)), (3,))
+    datalane = {"default_q_type": "kif", "overflow_mode": "SAT", "i0": integer, "f0": fraction}
+    with (
+        hgq.config.QuantizerConfigScope(place="all", default_q_type="kbi"),
+        hgq.config.QuantizerConfigScope(place="datalane", **datalane),
+        hgq.config.LayerConfigScope(enable_ebops=True),
+    ):
+        given = keras.Input((3,), name="x")
+        made = hgq.layers.QDense(1, kernel_initializer="ones", name="sum")(given)
+        model = keras.Model(given, made)
+    return QuantizedModel.from_keras(model, contract, ("score",))
+
+
+@pytest.mark.parametrize(("integer", "fraction"), [(-1, 4), (1, 3), (0, 7), (2, 0), (3, 2)])
+def test_saturation_ends_where_the_model_says(
+    config: FirmwareConfig, tmp_path: Path, integer: int, fraction: int
+) -> None:
+    quantized = saturating_model(integer, fraction)
+    _write(config, quantized, tmp_path)
+    compile_project(config, quantized, require("g++"), tmp_path)
+    x = np.array(list(product(range(4), repeat=3)), np.float32)
+    expected = quantized.predict(x)
+    end = min(3.0, 2.0**integer - 2.0**-fraction)
+    assert expected.max() == pytest.approx(3 * end, abs=0.2)
+    np.testing.assert_array_equal(CSimulation(tmp_path).predict(x), expected)
 
 
 def test_no_note_holds_the_folder(project: Path) -> None:
