@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from triggerforge.config.trigger import TriggerConfig
-from triggerforge.data.load import load_splits
 from triggerforge.data.scores import read_logits
+from triggerforge.data.splits import load_splits
 from triggerforge.errors import TriggerForgeError
 from triggerforge.progress import say
 from triggerforge.report.compare import exactness
@@ -102,13 +102,15 @@ def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def read_run(folder: Path) -> Result:
-    """result.json of a run, with the float model's rates where it has none of its own.
+    """result.json of a run; without rates of its own, with the float model's at 2340 colliding bunches.
 
     Raises ArtifactError if a file of the run is missing or damaged.
     """
     result: Result = read_result(folder / "result.json")
+    if result.get("rates"):
+        return result
     outputs = read_logits(folder / "train")
-    if result.get("rates") or outputs is None:
+    if outputs is None:
         return result
     splits = load_splits(folder / "data")
     if not splits.background:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -174,6 +175,21 @@ def test_a_killed_worker_is_named(tmp_path: Path) -> None:
     config = CONFIG.model_copy(update={"workers": 2})
     expected = pytest.raises(TriggerForgeError, match="a generator process was killed")
     with expected, killer():
+        generate(config, 5, tmp_path)
+
+
+@pytest.mark.parametrize("error", [OSError("handle is closed"), ValueError("bad value(s)")])
+def test_a_pool_that_breaks_while_it_is_filled_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """What `submit` raises depends on how far it was when another worker died."""
+
+    def submit(*task: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", submit)
+    config = CONFIG.model_copy(update={"workers": 2})
+    with pytest.raises(TriggerForgeError, match="a generator process was killed"):
         generate(config, 5, tmp_path)
 
 
