@@ -14,6 +14,7 @@ from triggerforge.config.train import TrainConfig
 from triggerforge.data.contract import InputContract
 from triggerforge.data.dataset import Dataset, Splits
 from triggerforge.errors import ModelError, TriggerForgeError
+from triggerforge.training.build import require_arguments
 from triggerforge.training.train import train
 from triggerforge.training.trained import load_trained
 
@@ -103,6 +104,12 @@ def test_a_student_takes_up_its_teachers_order(
     x = data.test.quantized_x[data.test.y == 0]
     ranks = [np.argsort(np.argsort(m.predict(x)[:, 0])) for m in (student, teacher)]
     assert np.corrcoef(*ranks)[0, 1] > 0.7
+
+
+def test_a_teachers_arguments_are_looked_at_before_there_are_events() -> None:
+    teacher = {"model": {"name": "conv_autoencoder", "kwargs": {"chanels": [2, 2]}}}
+    with pytest.raises(ModelError, match="no argument 'chanels'; did you mean 'channels'"):
+        require_arguments(config(**STUDENT | {"teacher": teacher}), scores=True)
 
 
 @pytest.mark.parametrize(
