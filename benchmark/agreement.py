@@ -91,7 +91,8 @@ def _float(
             f"the float model has {expected['test'].shape[1]} outputs, the quantised {len(lsb)}; "
             "they are not the same network"
         )
-    pair = Pair("torch", "onnxruntime", "test", lsb, config.float_tolerance_lsb)
+    tolerances = (config.float_tolerance_lsb, config.float_tolerance_relative)
+    pair = Pair("torch", "onnxruntime", "test", lsb, *tolerances)
     found.rows.append(compare(pair, expected["test"], got["test"]))
 
 

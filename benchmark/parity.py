@@ -24,6 +24,8 @@ class Pair:
     lsb: NDArray[np.float64]
     """(outputs,): step of each output"""
     tolerance_lsb: float = 0.0
+    tolerance_relative: float = 0.0
+    """what float32 may round of a large output: allowed beyond, times the expected output's size"""
 
 
 def compare(pair: Pair, expected: NDArray[Any], got: NDArray[Any]) -> ParityRow:
@@ -40,7 +42,8 @@ def compare(pair: Pair, expected: NDArray[Any], got: NDArray[Any]) -> ParityRow:
     with np.errstate(invalid="ignore", over="ignore"):
         want, have = (np.asarray(v, np.float64) / pair.lsb for v in (expected, got))
         distance = np.abs(have - want)
-    wrong = ~(distance <= pair.tolerance_lsb)
+        allowed = pair.tolerance_lsb + pair.tolerance_relative * np.abs(want)
+    wrong = ~(np.isfinite(distance) & (distance <= allowed))
     return ParityRow(
         reference=pair.reference,
         candidate=pair.candidate,
@@ -50,6 +53,7 @@ def compare(pair: Pair, expected: NDArray[Any], got: NDArray[Any]) -> ParityRow:
         mismatches=int(wrong.sum()),
         max_lsb=_finite(distance.max(initial=0.0)),
         tolerance_lsb=pair.tolerance_lsb,
+        tolerance_relative=pair.tolerance_relative,
         **({"examples": _examples(wrong, want, have)} if wrong.any() else {}),
     )
 

@@ -59,6 +59,8 @@ class ParityRow(Row):
     """largest difference in LSB of the output; None where one of the numbers is not finite"""
     tolerance_lsb: float = 0.0
     """0 for engines that must be exact"""
+    tolerance_relative: float = 0.0
+    """allowed beyond that, for each unit of the expected output"""
 
 
 class Resources(Row):

@@ -90,8 +90,9 @@ def _engine(name: str, entries: list[Mapping[str, Any]]) -> Engine:
     wrong = sum(finite(e.get("mismatches")) or 0 for e in entries if not is_exact(e))
     if not all(map(is_exact, entries)):
         return Engine(name, "bad", f"{count(wrong)} mismatches, {events:,} inputs")
-    loose = max((finite(e.get("tolerance_lsb")) or 0.0 for e in entries), default=0.0)
-    how = f"within {number(loose)} LSB of {entries[0].get('reference')}" if loose else "exact"
+    exact = not any(finite(e.get("tolerance_lsb")) for e in entries)
+    furthest = max((finite(e.get("max_lsb")) or 0.0 for e in entries), default=0.0)
+    how = "exact" if exact else f"within {number(furthest)} LSB of {entries[0].get('reference')}"
     return Engine(name, "good", f"{how}, {events:,} inputs")
 
 

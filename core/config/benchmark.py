@@ -23,6 +23,8 @@ class ParityConfig(Config):
     """Events with every bit of the input port random."""
     float_tolerance_lsb: float = Field(default=0.5, gt=0)
     """Largest difference of the float ONNX from torch, in steps of the quantised outputs."""
+    float_tolerance_relative: float = Field(default=1e-6, ge=0, lt=1e-3)
+    """Allowed beyond that, for each unit of the output: both are float32, with steps of 1.2e-7."""
 
 
 class LatencyConfig(Config):

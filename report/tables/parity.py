@@ -80,7 +80,10 @@ def parity(material: Material) -> Table:
 
 def _asked(entry: Mapping[str, Any]) -> str:
     tolerance = finite(entry.get("tolerance_lsb"))
-    return "exact" if tolerance == 0 else number(tolerance)
+    if tolerance == 0:
+        return "exact"
+    relative = finite(entry.get("tolerance_relative"))
+    return number(tolerance) + (f" + {number(relative)} of the output" if relative else "")
 
 
 def _judged(entry: Mapping[str, Any]) -> Cell:

@@ -1,5 +1,6 @@
 """Mismatches are counted, measured in LSB and shown; corner inputs are the corners."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,16 @@ def test_the_tolerance_is_in_lsb_and_includes_its_end() -> None:
     assert (row.mismatches, row.tolerance_lsb) == (1, 0.5)
 
 
+def test_what_float32_may_round_grows_with_the_expected_output() -> None:
+    expected = np.array([[-1e6, 0.0], [1e6, 0.0]])
+    got = expected + np.array([[0.25, 0.0], [0.375, 0.25]])
+    both = Pair("torch", "onnxruntime", "test", np.ones(2), 0.125, 2.0**-22)
+    row = compare(both, expected, got)
+    assert row.tolerance_relative == 2.0**-22
+    shown = [(e["event"], e["output"]) for e in row.model_dump()["examples"]]
+    assert shown == [(1, 0), (1, 1)]  # 0.125 + 0.24 are allowed of a million, 0.125 of nothing
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("side", ["expected", "got", "both"])
 def test_what_is_not_finite_is_a_mismatch_whatever_the_tolerance(
@@ -62,7 +73,7 @@ def test_what_is_not_finite_is_a_mismatch_whatever_the_tolerance(
     expected, got = {"expected": (spoilt, good), "got": (good, spoilt), "both": (spoilt, spoilt)}[
         side
     ]
-    row = compare(pair(tolerance=1e9), expected, got)
+    row = compare(replace(pair(tolerance=1e9), tolerance_relative=1.0), expected, got)
     assert (row.mismatches, row.max_lsb) == (1, None)
     write_record(tmp_path, parity=[row])
     record = collect([tmp_path], seed=1)

@@ -153,6 +153,7 @@ def _result(classes: tuple[str, ...], splits: Splits, scores: dict[str, Any]) ->
                 "mismatches": 0,
                 "max_lsb": 0.25 * tolerance,
                 "tolerance_lsb": tolerance,
+                "tolerance_relative": 1e-6 * tolerance,
             }
             for engine, tolerance in (("alir", 0), ("onnxruntime", 2.0), ("hls4ml", 0), ("rtl", 0))
             for inputs in ("test", "corner")

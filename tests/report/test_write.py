@@ -76,6 +76,8 @@ def test_the_key_figures_are_there(page: Page) -> None:
     for words in ("bit-exact", "800 EBOPs", "40×", "30 ns", "6 cycles", "5,184 LUT", "1.20 %"):
         assert words in page.seen
     assert "3 engines and the reference give the same numbers" in page.seen
+    assert "within 0.500 LSB of hgq2" in page.seen
+    assert "2 + 2.00·10⁻⁶ of the output" in page.seen
     assert "firmware, 300 events" in page.seen
     assert "myrun" in page.seen
 
