@@ -42,13 +42,19 @@ class Reference:
 
 def predict_exact(model: keras.Model, x: NDArray[Any]) -> NDArray[np.float64]:
     """Outputs (N, outputs) of a Keras model for x (N, *shape), in batches and in its precision."""
-    parts = [
-        np.asarray(model(x[start : start + _BATCH], training=False))
-        for start in range(0, len(x), _BATCH)
-    ]
-    if not parts:
+    if not len(x):
         return np.zeros((0, *model.output_shape[1:]))
-    return np.concatenate(parts).astype(np.float64)
+    size = min(len(x), _BATCH)
+    parts = [
+        np.asarray(model(_filled(x[start : start + size], size), training=False))
+        for start in range(0, len(x), size)
+    ]
+    return np.concatenate(parts)[: len(x)].astype(np.float64)
+
+
+def _filled(x: NDArray[Any], size: int) -> NDArray[Any]:
+    """x and zeros up to `size` events: for another size every operation would be compiled anew."""
+    return np.pad(x, [(0, size - len(x)), *[(0, 0)] * (x.ndim - 1)])
 
 
 def needs_double(alir: CombLogic) -> bool:
