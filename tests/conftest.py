@@ -18,6 +18,11 @@ os.environ |= {
 }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow ones first: at the end no worker waits minutes for the other's last test."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _forget_compiled_functions() -> Iterator[None]:
     """JAX and Keras keep every compiled function and graph: gigabytes over the whole suite."""
