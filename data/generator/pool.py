@@ -56,6 +56,9 @@ def available_cores() -> int:
 def _in_processes(tasks: Sequence[Task], folder: Path, workers: int) -> Generator[Task, None, None]:
     others = set(active_children())
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_die_with_parent)
+    # all workers before the pool's own thread, as with fork: one that dies while the next is started
+    # ends that thread in a traceback ("dictionary changed size"; Python 3.11)
+    pool._safe_to_dynamically_spawn_children = False  # type: ignore[attr-defined]
     try:
         running = _submitted(pool, tasks, folder)
         while running:

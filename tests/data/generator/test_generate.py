@@ -171,13 +171,26 @@ def test_disk_full_while_the_root_file_is_written(
     assert len(jets_of(generate(few, 5, tmp_path))) == 4
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_killed_worker_is_named(tmp_path: Path) -> None:
-    """Python 3.11's pool counts its workers while another starts, and its thread may end by that."""
     config = CONFIG.model_copy(update={"workers": 2})
     expected = pytest.raises(TriggerForgeError, match="a generator process was killed")
     with expected, killer():
         generate(config, 5, tmp_path)
+
+
+def test_no_worker_is_started_beside_the_pools_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawn = ProcessPoolExecutor._spawn_process
+    threads = []
+
+    def spawn_process(pool: ProcessPoolExecutor) -> None:
+        threads.append(pool._executor_manager_thread)
+        spawn(pool)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "_spawn_process", spawn_process)
+    generate(CONFIG.model_copy(update={"workers": 2}), 5, tmp_path)
+    assert threads == [None, None]
 
 
 @pytest.mark.parametrize("error", [OSError("handle is closed"), ValueError("bad value(s)")])
