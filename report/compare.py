@@ -14,6 +14,7 @@ from triggerforge.progress import say
 from triggerforge.report.material import MODELS
 from triggerforge.report.numbers import DASH, count, finite, number, with_error
 from triggerforge.report.style import MODEL_NAMES
+from triggerforge.report.tables.parity import has_to_be_exact
 from triggerforge.result import read_result
 
 _COLUMNS = (
@@ -66,7 +67,7 @@ def _accuracy(metrics: Mapping[str, Any]) -> str:
 
 def exactness(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     """Outputs of all engines that must agree in every bit, and how many did not."""
-    exact = [row for row in rows if not finite(row.get("tolerance_lsb"))]
+    exact = [row for row in rows if has_to_be_exact(row)]
     if not exact:
         return DASH, DASH
     outputs, mismatches = (sum(row[key] for row in exact) for key in ("outputs", "mismatches"))

@@ -18,7 +18,7 @@ from triggerforge.report.numbers import (
 )
 from triggerforge.report.plots.latency import engine_label
 from triggerforge.report.style import MODEL_NAMES
-from triggerforge.report.tables.parity import Verdict, is_exact, verdict
+from triggerforge.report.tables.parity import Verdict, has_to_be_exact, is_exact, verdict
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,10 @@ def _engine(name: str, entries: list[Mapping[str, Any]]) -> Engine:
     wrong = sum(finite(e.get("mismatches")) or 0 for e in entries if not is_exact(e))
     if not all(map(is_exact, entries)):
         return Engine(name, "bad", f"{count(wrong)} mismatches, {events:,} inputs")
-    exact = not any(finite(e.get("tolerance_lsb")) for e in entries)
-    furthest = max((finite(e.get("max_lsb")) or 0.0 for e in entries), default=0.0)
-    how = "exact" if exact else f"within {number(furthest)} LSB of {entries[0].get('reference')}"
+    how = "exact"
+    if not all(map(has_to_be_exact, entries)):
+        furthest = max(finite(e.get("max_lsb")) or 0.0 for e in entries)
+        how = f"within {number(furthest)} LSB of {entries[0].get('reference')}"
     return Engine(name, "good", f"{how}, {events:,} inputs")
 
 

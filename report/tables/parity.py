@@ -24,6 +24,11 @@ def is_exact(entry: Mapping[str, Any]) -> bool:
     return finite(entry.get("mismatches")) == 0
 
 
+def has_to_be_exact(entry: Mapping[str, Any]) -> bool:
+    """Whether a parity row allows no difference at all."""
+    return not finite(entry.get("tolerance_lsb"))
+
+
 def verdict(rows: Sequence[Mapping[str, Any]]) -> Verdict:
     """What the parity rows say together."""
     if not rows:
@@ -31,7 +36,7 @@ def verdict(rows: Sequence[Mapping[str, Any]]) -> Verdict:
     bad = [str(r.get("candidate")) for r in rows if not is_exact(r)]
     if bad:
         return Verdict("mismatch", f"different numbers from {', '.join(dict.fromkeys(bad))}", "bad")
-    exact = [r for r in rows if not finite(r.get("tolerance_lsb"))]
+    exact = [r for r in rows if has_to_be_exact(r)]
     engines = {str(r.get("candidate")) for r in exact}
     numbers = sum(int(finite(r.get("outputs")) or 0) for r in exact)
     if not engines:
@@ -89,4 +94,4 @@ def _asked(entry: Mapping[str, Any]) -> str:
 def _judged(entry: Mapping[str, Any]) -> Cell:
     if not is_exact(entry):
         return Cell("✗ differs", "bad")
-    return Cell("✓ within tolerance" if finite(entry.get("tolerance_lsb")) else "✓ exact", "good")
+    return Cell("✓ exact" if has_to_be_exact(entry) else "✓ within tolerance", "good")
