@@ -233,14 +233,14 @@ def _make(run: Run, target: str) -> list[str]:
     """Runs what is not there yet; gives back the names of all stages that are there then."""
     needed = _needed(target)
     _require_model_file(run.config, target, needed)
-    keys: dict[str, str] = {}
+    contents: dict[str, str] = {}
     done = []
     for stage in needed:
         if not stage.wanted(run.config):
             # its place is taken by what it stands on
-            keys[stage.name] = "".join(keys.get(name, "") for name in stage.upstream)
+            contents[stage.name] = "".join(contents.get(name, "") for name in stage.upstream)
             continue
-        key = keys[stage.name] = _key(run, stage, keys)
+        key = _key(run, stage, contents)
         there = run.folder.is_done(stage.name, key)
         say(f"[bold]{stage.name}[/bold] {'is there already' if there else '…'}")
         if stage.name in ("generate", "data") and not there:
@@ -248,6 +248,7 @@ def _make(run: Run, target: str) -> list[str]:
         if stage.name == "train" and not there and _BY_NAME["compress"] in needed:
             _require_fixed_point_form(run)
         run.folder.run(stage.name, key, partial(stage.work, run), shared=stage.shared)
+        contents[stage.name] = run.folder.contents(stage.name)
         done.append(stage.name)
     return done
 
@@ -331,11 +332,11 @@ def _needed(target: str) -> list[Stage]:
     return [stage for stage in STAGES if stage.name in wanted]
 
 
-def _key(run: Run, stage: Stage, keys: dict[str, str]) -> str:
+def _key(run: Run, stage: Stage, contents: dict[str, str]) -> str:
     section = getattr(run.config, stage.section or stage.name)
     own = [*section.input_files(), *stage.files(run.config)]
     files = sorted(file_identity(path) for path in own if path.is_file())
-    upstream = [keys.get(name, "") for name in stage.upstream]
+    upstream = [contents.get(name, "") for name in stage.upstream]
     return key_of(__version__, stage.name, section.identity(), run.config.seed, files, upstream)
 
 

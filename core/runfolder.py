@@ -1,7 +1,8 @@
 """The folder of a run: a stage is there whole or not at all, and is not run twice.
 
 A stage works in `.<stage>.partial` and is renamed to `<stage>` when it is whole. A killed stage
-leaves its partial folder behind; the same stage with the same key goes on in it.
+leaves its partial folder behind; the same stage with the same key goes on in it. The key of a stage
+holds what the stages below it left, so one that is made anew takes along all that stands on it.
 """
 
 import fcntl
@@ -21,7 +22,7 @@ _KEY_FILE = ".key"
 
 
 def key_of(*parts: Any) -> str:
-    """SHA-256 over the JSON form of `parts`: configuration, upstream keys, input files."""
+    """SHA-256 over the JSON form of `parts`: configuration, contents below, input files."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -69,6 +70,15 @@ class RunFolder:
     def is_done(self, stage: str, key: str) -> bool:
         """Whether the stage is there, whole, and was made with this key."""
         return self._sealed_key(self.stage_path(stage)) == key
+
+    def contents(self, stage: str) -> str:
+        """SHA-256 over a finished stage's key and the names and checksums of its files.
+
+        Raises ArtifactError where the stage has no seal.
+        """
+        seal = read_json(self.stage_path(stage) / _SEAL)
+        sums = {name: sealed["sha256"] for name, sealed in seal["files"].items()}
+        return key_of(seal["key"], sums)
 
     def run(self, stage: str, key: str, work: Callable[[Path], None], shared: bool = False) -> Path:
         """Gives back the stage's folder, after `work(partial_folder)` if it was not there.

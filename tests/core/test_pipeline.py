@@ -1,0 +1,76 @@
+"""What is made again: a stage follows what the stages below it left, not only what they were asked."""
+
+import shutil
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from triggerforge import pipeline
+from triggerforge.config.load import load_config
+from triggerforge.pipeline import Run, Stage
+from triggerforge.runfolder import write_json
+
+DEMO = Path(__file__).parents[2] / "configs" / "demo.yaml"
+UPSTREAM: dict[str, tuple[str, ...]] = {
+    "export": (),
+    "firmware": ("export",),
+    "scores": ("firmware",),
+    "report": ("scores",),
+}
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The stages in the order of their making; their work is one line, the same unless changed."""
+    order: list[str] = []
+
+    def work(name: str, run: Run, folder: Path) -> None:
+        order.append(name)
+        (folder / "line").write_text(name)
+
+    wanted = {"scores": lambda config: False}
+    stages = tuple(
+        Stage(name, below, partial(work, name), "data", wanted.get(name, lambda config: True))
+        for name, below in UPSTREAM.items()
+    )
+    monkeypatch.setattr(pipeline, "STAGES", stages)
+    monkeypatch.setattr(pipeline, "_BY_NAME", {stage.name: stage for stage in stages})
+    monkeypatch.setattr(pipeline, "_publish", lambda run, done: {})
+    return order
+
+
+def leave(run: Run, text: str) -> None:
+    """`export` as if its code had come to leave `text`: whole, and with the key that it had."""
+    shutil.rmtree(run.path("export"))
+    key = pipeline._key(run, pipeline.STAGES[0], {})
+    run.folder.run("export", key, lambda folder: write_json(folder / "line", text))
+
+
+def test_nothing_is_made_twice(made: list[str], tmp_path: Path) -> None:
+    for _ in range(2):
+        pipeline.execute(Run(load_config(DEMO), tmp_path), "report")
+    assert made == ["export", "firmware", "report"]
+
+
+@pytest.mark.parametrize("removed", ["export", "firmware", "report"])
+def test_a_removed_stage_that_leaves_the_same_comes_back_alone(
+    made: list[str], tmp_path: Path, removed: str
+) -> None:
+    run = Run(load_config(DEMO), tmp_path)
+    pipeline.execute(run, "report")
+    made.clear()
+    shutil.rmtree(run.path(removed))
+    pipeline.execute(run, "report")
+    assert made == [removed]
+
+
+def test_whatever_stands_on_a_stage_that_left_something_else_is_made_again(
+    made: list[str], tmp_path: Path
+) -> None:
+    run = Run(load_config(DEMO), tmp_path)
+    pipeline.execute(run, "report")
+    made.clear()
+    leave(run, "another")
+    pipeline.execute(run, "report")
+    assert made == ["firmware", "report"]
