@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_FIND_LINKS
+# where bytecode is not kept, every process compiles its imports again: 10 s each time with Keras
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
