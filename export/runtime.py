@@ -127,3 +127,10 @@ def _hgq2(source: EngineSource) -> Runtime:
     from triggerforge.export.engines.hgq2 import Hgq2Runtime
 
     return Hgq2Runtime(require_part(source.quantized, "a quantised model"))
+
+
+@ENGINES.register("native-int")
+def _native_int(source: EngineSource) -> Runtime:
+    from triggerforge.export.engines.native_int import NativeIntRuntime
+
+    return NativeIntRuntime(require_part(source.quantized, "a quantised model"))

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triggerforge.command import run_tool
 from triggerforge.compression.quantized_model import QuantizedModel
 from triggerforge.config.firmware import FirmwareConfig
 from triggerforge.data.contract import InputContract
 from triggerforge.errors import MissingToolError, ModelError, ToolFailedError
-from triggerforge.firmware.command import run_tool
 from triggerforge.firmware.hls_saturation import ends_are_kept
 from triggerforge.firmware.library import seal_library
 from triggerforge.fixedpoint import FixedFormat

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from triggerforge.command import ToolTimeoutError
 from triggerforge.config.firmware import FirmwareConfig
 from triggerforge.errors import MissingToolError
-from triggerforge.firmware.command import ToolTimeoutError
 from triggerforge.firmware.parts import DEFAULT_FAMILY, find_part, shares, unknown_part
 from triggerforge.firmware.pipelining import Pipeline
 from triggerforge.firmware.rtl import verilog_sources

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triggerforge.command import run_tool
 from triggerforge.errors import ToolFailedError
-from triggerforge.firmware.command import run_tool
 from triggerforge.firmware.library import flat_events, load_library, seal_library
 from triggerforge.firmware.ports import Port
 from triggerforge.firmware.template import copy_template, fill_template

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from triggerforge.command import run_tool
 from triggerforge.errors import ToolFailedError
-from triggerforge.firmware.command import run_tool
 from triggerforge.firmware.template import fill_template
 from triggerforge.tools import Tool
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from triggerforge.command import run_tool
 from triggerforge.config.firmware import FirmwareConfig
 from triggerforge.errors import ToolFailedError
-from triggerforge.firmware.command import run_tool
 from triggerforge.runfolder import write_atomic
 from triggerforge.tools import find_tool
 

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from triggerforge.firmware.command import run_tool
+from triggerforge.command import run_tool
 from triggerforge.tools import Tool
 
 _FOLDER = "netlist"

@@ -19,7 +19,7 @@ from triggerforge.pipeline import STAGES
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT.parent / "shared" / "data"
 QKERAS = ROOT / ".venv-qkeras" / "bin" / "python"
-EXACT = {"alir", "onnxruntime-quantized", "hls4ml", "rtl"}
+EXACT = {"alir", "onnxruntime-quantized", "native-int", "hls4ml", "rtl"}
 SECTIONS = {
     "version",
     "context",

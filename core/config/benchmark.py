@@ -6,14 +6,14 @@ from pydantic import Field, PositiveInt
 
 from triggerforge.config.base import Config
 
-Exact = Literal["alir", "onnxruntime-quantized", "hls4ml", "rtl"]
+Exact = Literal["alir", "onnxruntime-quantized", "native-int", "hls4ml", "rtl"]
 Engine = Literal[Exact, "hgq2", "torch", "onnxruntime"]
 
 
 class ParityConfig(Config):
     """Whether every engine gives the same numbers."""
 
-    engines: tuple[Exact, ...] = ("alir", "onnxruntime-quantized", "hls4ml", "rtl")
+    engines: tuple[Exact, ...] = ("alir", "onnxruntime-quantized", "native-int", "hls4ml", "rtl")
     """Engines that must agree with the HGQ2 model bit for bit."""
     events: int | None = Field(default=None, ge=1)
     """Test events to compare on; left out: all of them."""
@@ -30,7 +30,9 @@ class ParityConfig(Config):
 class LatencyConfig(Config):
     """How long one call takes."""
 
-    engines: tuple[Engine, ...] = ("torch", "onnxruntime", "onnxruntime-quantized", "alir")
+    engines: tuple[Engine, ...] = (
+        *("torch", "onnxruntime", "onnxruntime-quantized", "alir", "native-int"),
+    )
     """Engines to time, in turn, call by call."""
     batches: tuple[PositiveInt, ...] = (1, 1024)
     """Events a call."""

@@ -46,7 +46,7 @@ def record(
 def test_every_pair_and_kind_of_input_has_a_row(record: dict[str, Any]) -> None:
     rows = {(r["reference"], r["candidate"], r["inputs"]): r for r in record["parity"]}
     kinds = ("test", "extremes", "LSB", "past the range", "one input", "random bits")
-    exact = {("hgq2", e, k) for e in ("alir", "onnxruntime-quantized") for k in kinds}
+    exact = {("hgq2", e, k) for e in ("alir", "onnxruntime-quantized", "native-int") for k in kinds}
     assert set(rows) == exact | {("torch", "onnxruntime", "test")}
     assert all(r["mismatches"] == 0 for r in rows.values())
     assert all(rows[key]["tolerance_lsb"] == 0 and rows[key]["max_lsb"] == 0 for key in exact)

@@ -206,13 +206,13 @@ def test_from_a_file_to_verified_firmware(tmp_path: Path) -> None:
     execute(run, "benchmark")
     result = json.loads((run.folder.path / "result.json").read_text())
     exact = {r["candidate"] for r in result["parity"] if r["mismatches"] == 0}
-    assert exact == {"alir", "onnxruntime-quantized", "rtl"}
+    assert exact == {"alir", "onnxruntime-quantized", "native-int", "rtl"}
     assert {r["candidate"] for r in result["parity"]} == exact
     not_run = result["benchmark"]["not_run"]
     assert set(not_run) == {"hls4ml", "torch", "onnxruntime"}
     assert "needs a trained model" in not_run["onnxruntime"]
     assert set(result["metrics"]) == {"quantized", "firmware"}
-    assert {r["engine"] for r in result["latency"]} == {"alir", "onnxruntime-quantized"}
+    assert {r["engine"] for r in result["latency"]} == exact - {"rtl"}
     assert not run.path("train").exists()
     score_with_the_rtl(run, tmp_path)
     before = (run.path("compress") / ".stage.json").read_text()

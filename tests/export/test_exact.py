@@ -1,4 +1,4 @@
-"""The quantised ONNX gives the fixed-point graph's numbers, bit for bit."""
+"""The quantised ONNX and the native engine give the fixed-point graph's numbers, bit for bit."""
 
 from collections.abc import Callable
 from itertools import product
@@ -17,6 +17,7 @@ from triggerforge.compression.scheme import QuantizationScheme
 from triggerforge.data.contract import InputContract, InputFeature
 from triggerforge.errors import UnsupportedOperationError
 from triggerforge.export.check import run_qonnx
+from triggerforge.export.engines.native_int import NativeIntRuntime
 from triggerforge.export.engines.onnxruntime import session
 from triggerforge.export.lowering import Lowering
 from triggerforge.export.probe import central_inputs, random_port_inputs
@@ -39,7 +40,7 @@ def inputs(contract: InputContract, events: int = 1000) -> Any:
 
 
 @pytest.mark.parametrize(("architecture", "modes", "seed"), CASES)
-def test_onnxruntime_equals_alir_and_keras(
+def test_onnxruntime_and_native_equal_alir_and_keras(
     random_model: Callable[..., QuantizedModel], architecture: str, modes: Any, seed: int
 ) -> None:
     quantized = random_model(architecture, modes, seed)
@@ -49,6 +50,7 @@ def test_onnxruntime_equals_alir_and_keras(
     model = quantized_onnx(quantized)
     assert {node.domain for node in model.graph.node} == {""}
     np.testing.assert_array_equal(session(model).run(None, {"x": x})[0], expected)
+    np.testing.assert_array_equal(NativeIntRuntime(quantized).predict(x), expected)
     np.testing.assert_array_equal(predict_exact(quantized.keras_model(), x), expected)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from triggerforge.command import log_tail, run_tool
 from triggerforge.errors import ToolFailedError
-from triggerforge.firmware.command import log_tail, run_tool
 from triggerforge.tools import Tool
 
 SHELL = Tool("shell", "", "", True, command=("/bin/sh", "-c"))

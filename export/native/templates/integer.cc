@@ -1,0 +1,71 @@
+// A quantised network in integers, made from its fixed-point graph. No allocation, no lock, no state.
+#include "network.h"
+
+#include "lanes.h"
+
+namespace {
+
+using namespace triggerforge;
+
+constexpr long inputs = $inputs, outputs = $outputs;
+using Port = $port;
+constexpr Port input_scale[inputs] = {$input_scales};
+constexpr Port input_low[inputs] = {$input_lows};
+constexpr Port input_high[inputs] = {$input_highs};
+constexpr double output_scale[outputs] = {$output_scales};
+$tables
+
+template <class V>
+inline void network(const V* in, V* out) {
+$statements
+}
+
+// The integer of one input. What is off the port's range, or no number, ends inside it: no table is
+// ever read outside, and nothing is undefined.
+template <class Integer>
+inline Integer at_port(float x, long i) {
+  const Port scaled = x * input_scale[i];
+  const Port above = scaled > input_low[i] ? scaled : input_low[i];
+  return static_cast<Integer>(above < input_high[i] ? above : input_high[i]);
+}
+
+// Events beyond the last full register, and single ones.
+inline void one_event(const float* x, double* y) {
+  using Integer = $scalar;
+  Integer in[inputs], out[outputs];
+  for (long i = 0; i < inputs; ++i) in[i] = at_port<Integer>(x[i], i);
+  network(in, out);
+  for (long o = 0; o < outputs; ++o) y[o] = static_cast<double>(out[o]) * output_scale[o];
+}
+
+template <class Lanes>
+inline void full_register(const float* x, double* y) {
+  using V = typename Lanes::type;
+  constexpr long lanes = Lanes::lanes;
+  $lane by_event[lanes][inputs];
+  for (long lane = 0; lane < lanes; ++lane) {
+    for (long i = 0; i < inputs; ++i) by_event[lane][i] = at_port<$lane>(x[lane * inputs + i], i);
+  }
+  alignas(V) $lane by_input[inputs][lanes];
+  for (long i = 0; i < inputs; ++i) {
+    for (long lane = 0; lane < lanes; ++lane) by_input[i][lane] = by_event[lane][i];
+  }
+  V out[outputs];
+  network(reinterpret_cast<const V*>(by_input), out);
+  for (long o = 0; o < outputs; ++o) {
+    for (long lane = 0; lane < lanes; ++lane) {
+      y[lane * outputs + o] = static_cast<double>(out[o][lane]) * output_scale[o];
+    }
+  }
+}
+
+}  // namespace
+
+extern "C" void triggerforge_run(const float* x, double* y, long events) {
+  using Lanes = Vector<$lane>;
+  long event = 0;
+  for (; event + Lanes::lanes <= events; event += Lanes::lanes) {
+    full_register<Lanes>(x + event * inputs, y + event * outputs);
+  }
+  for (; event < events; ++event) one_event(x + event * inputs, y + event * outputs);
+}

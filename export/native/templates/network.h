@@ -1,0 +1,16 @@
+/* One network. Thread-safe: a call keeps nothing and allocates nothing. */
+#ifndef TRIGGERFORGE_NETWORK_H
+#define TRIGGERFORGE_NETWORK_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* y[events][$outputs] for x[events][$inputs], x on the grid of the input contract. */
+void triggerforge_run(const float* x, double* y, long events);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

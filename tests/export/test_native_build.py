@@ -1,0 +1,116 @@
+"""Compiled once for a machine, safely; a broken build or buffer is one clear error."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from triggerforge import tools
+from triggerforge.errors import DataError, MissingToolError, ModelError, ToolFailedError
+from triggerforge.export.engines.native_int import NativeIntRuntime
+from triggerforge.export.native import build
+from triggerforge.export.native.build import compiled
+from triggerforge.export.runtime import EngineSource
+
+SOURCES = {"one.cc": '#include "one.h"\nint one() { return ONE; }\n', "one.h": "#define ONE 1\n"}
+
+
+def test_the_second_time_nothing_is_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = compiled(SOURCES, tmp_path)
+    monkeypatch.setattr(build, "run_tool", lambda *_: pytest.fail("compiled again"))
+    assert compiled(SOURCES, tmp_path) == first
+    assert [p.name for p in tmp_path.iterdir()] == [first.parent.name]
+
+
+def test_another_header_is_another_library(tmp_path: Path) -> None:
+    other = SOURCES | {"one.h": "#define ONE 2\n"}
+    assert compiled(SOURCES, tmp_path) != compiled(other, tmp_path)
+
+
+def test_a_library_of_another_cpu_is_never_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = compiled(SOURCES, tmp_path)
+    monkeypatch.setattr(
+        build, "_FLAGS", tuple(f.replace("native", "x86-64-v2") for f in build._FLAGS)
+    )
+    assert compiled(SOURCES, tmp_path) != here
+
+
+def test_the_key_knows_the_instructions_that_the_compiler_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = compiled(SOURCES, tmp_path)
+    asked = subprocess.run
+
+    def other_cpu(command: list[str], **more: Any) -> Any:
+        return asked([*command, "-mno-sse4.2"], **more)
+
+    monkeypatch.setattr(build.subprocess, "run", other_cpu)
+    assert compiled(SOURCES, tmp_path) != here
+
+
+def test_two_at_once_both_get_it(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: compiled(SOURCES, tmp_path), range(4)))
+    assert len(found) == 1 and found.pop().is_file()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_the_compiler_says_is_told_and_nothing_is_left(tmp_path: Path) -> None:
+    with pytest.raises(ToolFailedError, match="expected"):
+        compiled({"one.cc": "int one( { }"}, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_compiler_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools.shutil, "which", lambda _: None)
+    with pytest.raises(MissingToolError, match=r"g\+\+ was not found"):
+        compiled(SOURCES, tmp_path)
+
+
+@pytest.fixture
+def engine(source: EngineSource) -> NativeIntRuntime:
+    assert source.quantized is not None
+    return NativeIntRuntime(source.quantized)
+
+
+def test_arrays_that_cannot_be_written_or_lie_askew_are_refused(engine: NativeIntRuntime) -> None:
+    x = np.zeros((4, 6), np.float32)
+    y = engine.predict(x)
+    read_only = y.copy()
+    read_only.flags.writeable = False
+    askew = np.frombuffer(bytearray(x.nbytes + 1), np.uint8)[1:].view(np.float32).reshape(4, 6)
+    for pair in ((x, read_only), (askew, y)):
+        with pytest.raises(ModelError, match="in place"):
+            engine.bind(*pair)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_refused_by_predict_and_bounded_by_a_bound_call(
+    engine: NativeIntRuntime, bad: float
+) -> None:
+    x = np.full((40, 6), bad, np.float32)
+    with pytest.raises(DataError, match="NaN or inf"):
+        engine.predict(x)
+    y = np.zeros((40, 3))
+    engine.bind(x, y)()
+    assert np.isfinite(y).all() and (y == y[0]).all()  # full registers and single events alike
+
+
+def test_a_bound_call_keeps_its_arrays_and_their_size(engine: NativeIntRuntime) -> None:
+    x, y = np.zeros((4, 6), np.float32), np.zeros((4, 3))
+    before = sys.getrefcount(x), sys.getrefcount(y)
+    call = engine.bind(x, y)
+    with pytest.raises(ValueError, match="cannot resize"):
+        y.resize((400, 3))
+    with pytest.raises(TypeError, match="no arguments"):
+        call(x)  # type: ignore[call-arg]
+    del call
+    assert (sys.getrefcount(x), sys.getrefcount(y)) == before
