@@ -183,6 +183,26 @@ class _Writer:
         self._bits = max(self._bits, result.shifted(fraction - result.fraction).bits)
         return _right(f"v{first} * v{second}", fraction - result.fraction)
 
+    def _bits_of_one(self, op: Op, result: Number) -> str:
+        """All bits turned over; whether any is set; whether all are."""
+        (operand,), kind = op.addr, op.data[0]
+        number = self._numbers[operand]
+        if kind == 0:
+            return f"wrap<{_wire(result)}, {'true' if result.low < 0 else 'false'}>(~v{operand})"
+        all_set = -1 if number.low < 0 else number.high
+        asked = f"v{operand} != 0" if kind == 1 else f"v{operand} == {all_set}"
+        return f"choose({asked}, V{{}} + 1, V{{}})"
+
+    def _bitwise(self, op: Op, result: Number) -> str:
+        (first, second), (shift, kind) = op.addr, op.data
+        fractions = [self._numbers[first].fraction, self._numbers[second].fraction - shift]
+        finest = max([*fractions, result.fraction])
+        sides = []
+        for operand, fraction in zip((first, second), fractions, strict=True):
+            self._bits = max(self._bits, self._numbers[operand].shifted(finest - fraction).bits)
+            sides.append(self._moved(operand, finest - fraction))
+        return _right(f"{sides[0]} {'&|^'[kind]} {sides[1]}", finest - result.fraction)
+
     def _lookup(self, op: Op, result: Number) -> str:
         number = self._numbers[op.addr[0]]
         key = (op.data[0], result.fraction, number.low)
@@ -205,6 +225,8 @@ _OPERATIONS = {
     6: _Writer._choice,
     7: _Writer._product,
     8: _Writer._lookup,
+    9: _Writer._bits_of_one,
+    10: _Writer._bitwise,
     11: _Writer._many,
 }
 
