@@ -129,6 +129,17 @@ def _hgq2(source: EngineSource) -> Runtime:
     return Hgq2Runtime(require_part(source.quantized, "a quantised model"))
 
 
+@ENGINES.register("native")
+def _native(source: EngineSource) -> Runtime:
+    from triggerforge.export.engines.native import NativeRuntime
+    from triggerforge.export.files import FLOAT_FILE
+
+    folder = require_part(source.export_folder, "an export folder")
+    if not (folder / FLOAT_FILE).is_file():  # a network that came as a quantised file
+        require_part(source.trained, "a trained model")
+    return NativeRuntime(folder / FLOAT_FILE)
+
+
 @ENGINES.register("native-int")
 def _native_int(source: EngineSource) -> Runtime:
     from triggerforge.export.engines.native_int import NativeIntRuntime

@@ -1,18 +1,16 @@
 """The C++ files of a quantised network: the statements of its graph in the templates."""
 
-from importlib.resources import files
-from string import Template
-
 import numpy as np
 from alkaid.types import CombLogic
 from numpy.typing import NDArray
 
 from triggerforge.errors import UnsupportedOperationError
 from triggerforge.export.native.program import Program, write_program
+from triggerforge.export.native.text import filled
 
 _LANES = {16: "std::int16_t", 32: "std::int32_t", 64: "std::int64_t"}
 _FLOAT_BITS = 24  # integers up to 2^24 are exact in float32
-_COPIED = ("lanes.h",)
+_TEMPLATES = {"integer.cc": True, "network.h": True, "module.cc": True, "lanes.h": False}
 
 
 def write_source(alir: CombLogic) -> dict[str, str]:
@@ -31,6 +29,7 @@ def write_source(alir: CombLogic) -> dict[str, str]:
     values = {
         "inputs": alir.shape[0],
         "outputs": alir.shape[1],
+        "result": "double",
         "port": "float" if max(n.bits for n in program.inputs) <= _FLOAT_BITS else "double",
         "input_scales": _list(2.0**n.fraction for n in program.inputs),
         "input_lows": _list(n.low for n in program.inputs),
@@ -41,10 +40,7 @@ def write_source(alir: CombLogic) -> dict[str, str]:
         "lane": _LANES[width],
         "scalar": _LANES[max(32, width)],  # narrower ones are widened in every operation anyway
     }
-    filled = ("integer.cc", "network.h", "module.cc")
-    return {n: Template(_text(n)).substitute(values) for n in filled} | {
-        n: _text(n) for n in _COPIED
-    }
+    return filled(_TEMPLATES, values)
 
 
 def _body(program: Program) -> str:
@@ -65,7 +61,3 @@ def _table(index: int, values: NDArray[np.int64]) -> str:
 def _fits(values: NDArray[np.int64], width: int) -> bool:
     limit = 2 ** (width - 1)
     return bool((values >= -limit).all() and (values < limit).all())
-
-
-def _text(name: str) -> str:
-    return (files("triggerforge.export") / "native" / "templates" / name).read_text()

@@ -7,7 +7,7 @@
 
 namespace {
 
-constexpr Py_ssize_t input_bytes = $inputs * sizeof(float), output_bytes = $outputs * sizeof(double);
+constexpr Py_ssize_t input_bytes = $inputs * sizeof(float), output_bytes = $outputs * sizeof($result);
 constexpr Py_ssize_t events_with_the_lock = 64;  // handing the interpreter's lock back costs as much
 
 struct Bound {
@@ -24,7 +24,7 @@ PyObject* run(PyObject* self, PyObject* const*, size_t arguments, PyObject*) {
   }
   auto* bound = reinterpret_cast<Bound*>(self);
   auto* x = static_cast<const float*>(bound->x.buf);
-  auto* y = static_cast<double*>(bound->y.buf);
+  auto* y = static_cast<$result*>(bound->y.buf);
   if (bound->events <= events_with_the_lock) {
     triggerforge_run(x, y, bound->events);
   } else {

@@ -6,8 +6,8 @@
 extern "C" {
 #endif
 
-/* y[events][$outputs] for x[events][$inputs], x on the grid of the input contract. */
-void triggerforge_run(const float* x, double* y, long events);
+/* y[events][$outputs] for x[events][$inputs]. */
+void triggerforge_run(const float* x, $result* y, long events);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,78 @@
+"""Networks compiled for this machine's CPU, called in place."""
+
+import importlib.machinery
+import importlib.util
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triggerforge.errors import ModelError
+from triggerforge.export.files import read_onnx
+from triggerforge.export.metadata import read_metadata
+from triggerforge.export.native.build import compiled
+from triggerforge.export.native.float_source import write_float_source
+from triggerforge.export.runtime import require_buffers, require_inputs
+
+
+class CompiledRuntime:
+    """C++ of `triggerforge.export.native`: compiled at the first use, from the cache after that.
+
+    Its outputs are (N, `outputs`) of `kind`, for inputs (N, *`shape`).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: str,
+        shape: tuple[int, ...],
+        outputs: int,
+        kind: Any,
+        sources: Mapping[str, str],
+    ) -> None:
+        self.name, self.model = name, model
+        self._shape, self._outputs, self._kind = shape, outputs, np.dtype(kind)
+        self._module = _load(compiled(sources))
+
+    def predict(self, x: NDArray[np.float32]) -> NDArray[Any]:
+        """Outputs (N, outputs)."""
+        x = require_inputs(x, self._shape)
+        y = np.empty((len(x), self._outputs), self._kind)
+        if len(x):
+            self._module.bind(x, y)()
+        return y
+
+    def bind(self, x: NDArray[np.float32], y: NDArray[Any]) -> Callable[[], None]:
+        """A call that reads x and writes y in place; both are kept alive by it."""
+        require_buffers(x, y, self._shape, self._outputs, self._kind)
+        if not (x.flags.aligned and y.flags.aligned and y.flags.writeable):
+            raise ModelError(
+                "a bound call works in place: give aligned arrays, and one for y that can be written"
+            )
+        call: Callable[[], None] = self._module.bind(x, y)
+        return call
+
+
+class NativeRuntime(CompiledRuntime):
+    """The float network of an exported ONNX file; NaN passes as it does in IEEE 754.
+
+    Raises ArtifactError if the file is missing, damaged or not ours, UnsupportedOperationError for
+    what the engine does not know, MissingToolError without g++.
+    """
+
+    def __init__(self, path: Path) -> None:
+        proto = read_onnx(path)
+        contract, outputs = read_metadata(proto)
+        sources = write_float_source(proto)
+        super().__init__("native", "float", contract.shape, len(outputs), np.float32, sources)
+
+
+def _load(library: Path) -> Any:
+    loader = importlib.machinery.ExtensionFileLoader("network", str(library))
+    spec = importlib.util.spec_from_file_location("network", library, loader=loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
