@@ -40,8 +40,9 @@ def _matmul(graph: FloatGraph, node: onnx.NodeProto) -> Place:
     first, second = (graph.place(name, 2) for name in node.input)
     if first.index.ndim < 2 or second.index.ndim < 2:
         raise graph.unsupported("a product of vectors")
-    pairs = Place(first.buffer, first.index[..., :, :, None]), Place(
-        second.buffer, second.index[..., None, :, :]
+    pairs = (
+        Place(first.buffer, first.index[..., :, :, None]),
+        Place(second.buffer, second.index[..., None, :, :]),
     )
     products = graph.elementwise("{0} * {1}", *pairs)
     axis = products.index.ndim - 2

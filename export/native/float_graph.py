@@ -98,7 +98,9 @@ class FloatGraph:
         values = self.constants[name]
         if values.ndim > rank:
             if values.shape[0] != 1:
-                raise self.unsupported(f"a constant of shape {values.shape} differs from event to event")
+                raise self.unsupported(
+                    f"a constant of shape {values.shape} differs from event to event"
+                )
             values = values[0]
         return Place(self.stored(values), row_major("", values.shape).index)
 
@@ -191,7 +193,9 @@ class FloatGraph:
         if layout is not None:
             self._loop(out, [(x.buffer, layout)], "{out} = {0};")
             return
-        addresses = Place(self.stored(x.index.astype(np.int32)), np.arange(x.index.size).reshape(x.shape))
+        addresses = Place(
+            self.stored(x.index.astype(np.int32)), np.arange(x.index.size).reshape(x.shape)
+        )
         known = addresses.affine()
         assert known is not None
         self._loop(out, [(addresses.buffer, known)], f"{{out}} = {x.buffer}[{{0}}];")

@@ -51,7 +51,9 @@ def _two(graph: FloatGraph, node: onnx.NodeProto) -> Place:
 @handles("LeakyRelu")
 def _leaky(graph: FloatGraph, node: onnx.NodeProto) -> Place:
     slope = attributes(node).get("alpha", 0.01)
-    return graph.elementwise(f"larger({{0}}, V()) + {slope!r}f * smaller({{0}}, V())", graph.place(node.input[0]))
+    return graph.elementwise(
+        f"larger({{0}}, V()) + {slope!r}f * smaller({{0}}, V())", graph.place(node.input[0])
+    )
 
 
 @handles("Clip")
@@ -82,7 +84,9 @@ def _reshape(graph: FloatGraph, node: onnx.NodeProto) -> Place:
     try:
         return Place(x.buffer, x.index.reshape(shape))
     except ValueError as error:
-        raise graph.unsupported(f"events become {shape}: elements of one event are {x.shape}") from error
+        raise graph.unsupported(
+            f"events become {shape}: elements of one event are {x.shape}"
+        ) from error
 
 
 @handles("Squeeze")
@@ -115,7 +119,9 @@ def _slice(graph: FloatGraph, node: onnx.NodeProto) -> Place:
     cut = [slice(None)] * x.index.ndim
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         # towards the front, an end before the first element has no positive number
-        stop = None if step < 0 and end < -x.shape[graph.axis(int(axis), x.index.ndim)] else int(end)
+        stop = (
+            None if step < 0 and end < -x.shape[graph.axis(int(axis), x.index.ndim)] else int(end)
+        )
         cut[graph.axis(int(axis), x.index.ndim)] = slice(int(start), stop, int(step))
     return Place(x.buffer, x.index[tuple(cut)])
 

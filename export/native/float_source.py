@@ -31,7 +31,9 @@ def write_float_source(model: onnx.ModelProto) -> dict[str, str]:
         )
     for name, values in program.constants.items():
         if not np.isfinite(values).all():
-            raise UnsupportedOperationError(f"constant {name} holds NaN or inf: the native engine takes numbers")
+            raise UnsupportedOperationError(
+                f"constant {name} holds NaN or inf: the native engine takes numbers"
+            )
     return filled(
         _TEMPLATES,
         {

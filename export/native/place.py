@@ -52,7 +52,9 @@ class Place:
             strides.append(int(index[tuple(second)] - first))
         grid = np.full(index.shape, first)
         for axis, (length, stride) in enumerate(zip(index.shape, strides, strict=True)):
-            grid += (np.arange(length) * stride).reshape([-1 if a == axis else 1 for a in range(index.ndim)])
+            grid += (np.arange(length) * stride).reshape(
+                [-1 if a == axis else 1 for a in range(index.ndim)]
+            )
         return Affine(int(first), tuple(strides)) if (grid == index).all() else None
 
 
@@ -65,6 +67,8 @@ def laid_out_like(buffer: str, shape: tuple[int, ...], model: Affine | None) -> 
     """A tensor in a buffer of its own, its axes in the order in which `model`'s lie in memory."""
     if model is None or len(model.strides) != len(shape):
         return row_major(buffer, shape)
-    order = sorted(range(len(shape)), key=lambda axis: -abs(model.strides[axis]) if model.strides[axis] else 0)
+    order = sorted(
+        range(len(shape)), key=lambda axis: -abs(model.strides[axis]) if model.strides[axis] else 0
+    )
     inner = row_major(buffer, tuple(shape[axis] for axis in order)).index
     return Place(buffer, inner.transpose(np.argsort(order)))
