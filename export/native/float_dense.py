@@ -80,9 +80,15 @@ def _conv(graph: FloatGraph, node: onnx.NodeProto) -> Place:
         taps,
         bias,
         {
-            **{"oy": out[0], "ox": out[1], "ky": lengths[0], "kx": lengths[1]},
-            **{"y_step": moves[0] * steps[0], "x_step": moves[1] * steps[1]},
-            **{"y_tap": moves[0] * gaps[0], "x_tap": moves[1] * gaps[1], "c_tap": channel},
+            "oy": out[0],
+            "ox": out[1],
+            "ky": lengths[0],
+            "kx": lengths[1],
+            "y_step": moves[0] * steps[0],
+            "x_step": moves[1] * steps[1],
+            "y_tap": moves[0] * gaps[0],
+            "x_tap": moves[1] * gaps[1],
+            "c_tap": channel,
         },
     )
     shape = (len(weights), *out[2 - len(weights.shape[2:]) :])
@@ -117,8 +123,15 @@ def _rows(
         weights[None, None],
         bias,
         {
-            **{"oy": 1, "ox": len(flat.index), "ky": 1, "kx": 1, "y_step": 0},
-            **{"x_step": layout.strides[0], "y_tap": 0, "x_tap": 0, "c_tap": layout.strides[1]},
+            "oy": 1,
+            "ox": len(flat.index),
+            "ky": 1,
+            "kx": 1,
+            "y_step": 0,
+            "x_step": layout.strides[0],
+            "y_tap": 0,
+            "x_tap": 0,
+            "c_tap": layout.strides[1],
         },
     )
     return Place(result.buffer, result.index.reshape(*rows, -1))

@@ -11,8 +11,12 @@ from triggerforge.export.native.text import filled, number_list
 
 _MOST_WEIGHTS = 1_000_000
 _TEMPLATES = {
-    **{"float.cc": True, "network.h": True, "module.cc": True},
-    **{"products.h": False, "functions.h": False, "vectors.h": False},
+    "float.cc": True,
+    "network.h": True,
+    "module.cc": True,
+    "products.h": False,
+    "functions.h": False,
+    "vectors.h": False,
 }
 
 
