@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+_CACHE = Path(__file__).parents[1] / ".pytest_cache"
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
 # a third of the suite's time went into compiling the same small functions again, in every module and
 # every process that a test starts. A folder for each worker: JAX does not write its files at once
 os.environ |= {
-    "JAX_COMPILATION_CACHE_DIR": str(Path(__file__).parents[1] / ".pytest_cache" / "jax" / _WORKER),
+    "JAX_COMPILATION_CACHE_DIR": str(_CACHE / "jax" / _WORKER),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    "XDG_CACHE_HOME": str(_CACHE / "xdg"),  # compiled networks: the user's own are left alone
 }
 
 

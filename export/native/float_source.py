@@ -1,7 +1,10 @@
 """The C++ files of a float network: the statements of its graph in the templates."""
 
+from typing import Any
+
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 import triggerforge.export.native.float_dense
 import triggerforge.export.native.float_layers  # noqa: F401  both know what the operators do
@@ -55,6 +58,6 @@ def write_float_source(model: onnx.ModelProto) -> dict[str, str]:
     )
 
 
-def _constant(name: str, values: np.ndarray) -> str:  # type: ignore[type-arg]
+def _constant(name: str, values: NDArray[Any]) -> str:
     kind = "float" if values.dtype == np.float32 else "int"
     return f"alignas(64) constexpr {kind} {name}[] = {{{number_list(values)}}};"

@@ -1,6 +1,6 @@
 """HGQ2 models with random weights and random formats, one for each kind of layer."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -21,14 +21,6 @@ from triggerforge.training.trained import TrainedModel
 L = hgq.layers
 K = keras.layers
 CLASSES = ("a", "b", "c")
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Libraries are compiled anew for the tests, and the user's cache is left alone."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 Mode = tuple[str, str]
