@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from triggerforge.export.native.float_graph import FloatGraph, attributes, handles
-from triggerforge.export.native.place import Affine, Place
+from triggerforge.export.native.place import Affine, Place, row_major
 
 PADDING = 16
 """floats in the widest register: rows of weights and of outputs begin at multiples of it"""
@@ -45,8 +45,7 @@ def _matmul(graph: FloatGraph, node: onnx.NodeProto) -> Place:
         Place(second.buffer, second.index[..., None, :, :]),
     )
     products = graph.elementwise("{0} * {1}", *pairs)
-    axis = products.index.ndim - 2
-    summed = graph.reduce(products, [axis], "V()", "{out} + {0}")
+    summed = graph.reduce(products, [products.index.ndim - 2], "{0} + {1}")
     return Place(summed.buffer, summed.index[..., 0, :])
 
 
@@ -149,25 +148,85 @@ def _products(
     width = taps.shape[-1]
     whole = -(-width // PADDING) * PADDING
     ends = [(0, 0)] * (taps.ndim - 1) + [(0, whole - width)]
+    bias = _bias_that_follows(graph, node, bias)
+    relu = _followed_by(graph, node, "Relu")
+    if relu is not None:
+        graph.takes_along(relu)
     weights = graph.stored(np.pad(taps, ends).astype(np.float32))
     biases = graph.stored(np.pad(bias, (0, whole - width)).astype(np.float32))
-    out = graph.padded((layer["oy"], layer["ox"]), width, whole)
-    layer = layer | {"ci": taps.shape[2], "co": width, "padded": whole}
-    layer["relu"] = int(graph.takes_relu(node))
+    out = _destination(graph, node, (layer["oy"], layer["ox"], width))
+    layout = out.affine()
+    assert layout is not None
+    alone = layer["oy"] == layer["ox"] == 1 and out.buffer != "out" and out.buffer not in graph.frames
+    layer = layer | {"ci": taps.shape[2], "co": width, "padded": whole, "exact": int(not alone)}
+    layer |= {"y_out": layout.strides[0], "x_out": layout.strides[1], "relu": int(relu is not None)}
     told = ", ".join(f".{name} = {value}" for name, value in layer.items())
-    begin = f"{start.buffer} + {int(start.index)}"
-    graph.emit(f"products<Layer{{{told}}}>({begin}, {weights}, {biases}, {out.buffer});")
+    begin, end = f"{start.buffer} + {int(start.index)}", f"{out.buffer} + {layout.offset}"
+    graph.emit(f"products<Layer{{{told}}}>({begin}, {weights}, {biases}, {end});")
     return out
+
+
+def _followed_by(graph: FloatGraph, node: onnx.NodeProto, kind: str) -> onnx.NodeProto | None:
+    """The node of this kind that alone reads what the node at hand makes."""
+    reader = graph.only_reader(graph.result_name(node))
+    return reader if reader is not None and reader.op_type == kind else None
+
+
+def _bias_that_follows(
+    graph: FloatGraph, node: onnx.NodeProto, bias: NDArray[Any]
+) -> NDArray[Any]:
+    """The bias with that of an addition behind a product, which is then done with."""
+    added = _followed_by(graph, node, "Add") if node.op_type == "MatMul" else None
+    for name in added.input if added is not None else ():
+        values = graph.constant(name)
+        if values is not None and values.shape[-1:] == values.ravel().shape == bias.shape:
+            assert added is not None
+            graph.takes_along(added)
+            return bias + values.ravel()
+    return bias
+
+
+def _destination(graph: FloatGraph, node: onnx.NodeProto, shape: tuple[int, int, int]) -> Place:
+    """Where a layer writes (oy, ox, out): straight to who reads it, if that can be."""
+    name = graph.result_name(node)
+    if graph.is_output(name) and node.op_type == "Gemm":
+        return row_major("out", shape)
+    reader = _followed_by(graph, node, "Conv") if node.op_type == "Conv" else None
+    pads = attributes(reader).get("pads", []) if reader is not None else []
+    if len(pads) != 4 or not any(pads):
+        return graph.new(shape, room=-shape[2] % PADDING)
+    top, left, bottom, right = pads
+    frame = graph.new((shape[0] + top + bottom, shape[1] + left + right, shape[2]))
+    channels_first = Place(frame.buffer, frame.index.transpose(2, 0, 1))
+    graph.frames[frame.buffer] = channels_first
+    _fill_around(graph, channels_first, pads, "V()")
+    return Place(frame.buffer, frame.index[top : top + shape[0], left : left + shape[1]])
 
 
 def padded(graph: FloatGraph, x: Place, pads: list[int], value: str) -> Place:
     """x (channels, …) with `value` around it, as ONNX's `pads` says: all begins, then all ends."""
     if not any(pads):
         return x
+    if x.buffer in graph.frames:
+        return graph.frames[x.buffer]
     sides = list(zip(pads[: len(pads) // 2], pads[len(pads) // 2 :], strict=True))
     shape = [x.shape[0], *(n + a + b for n, (a, b) in zip(x.shape[1:], sides, strict=True))]
-    _, layout = graph.strided(x)
-    out = graph.filled(shape, layout, value)
-    inside = (slice(None), *(slice(a, a + n) for n, (a, _) in zip(x.shape[1:], sides, strict=True)))
-    graph.copy_into(Place(out.buffer, out.index[inside]), x)
+    out = graph.new(shape, x.affine())
+    _fill_around(graph, out, pads, value)
+    graph.copy_into(Place(out.buffer, out.index[_inside(out, pads)]), x)
     return out
+
+
+def _inside(out: Place, pads: list[int]) -> tuple[slice, ...]:
+    sides = zip(out.shape[1:], pads[: len(pads) // 2], pads[len(pads) // 2 :], strict=True)
+    return (slice(None), *(slice(before, n - after) for n, before, after in sides))
+
+
+def _fill_around(graph: FloatGraph, out: Place, pads: list[int], value: str) -> None:
+    """Fills what lies outside of the tensor, side by side."""
+    cut = list(_inside(out, pads))
+    for axis in range(1, len(cut)):
+        for side in (slice(0, cut[axis].start), slice(cut[axis].stop, None)):
+            strip = out.index[(*cut[:axis], side, *(slice(None) for _ in cut[axis + 1 :]))]
+            if strip.size:
+                graph.fill(Place(out.buffer, strip), value)

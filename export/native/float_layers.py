@@ -29,12 +29,12 @@ _TWO = {
     "Mul": "{0} * {1}",
     "Sub": "{0} - {1}",
 }
-_REDUCED = {
-    "ReduceMax": (f"-({_LARGEST})", "larger({out}, {0})"),
-    "ReduceMean": ("V()", "{out} + {0}"),
-    "ReduceMin": (_LARGEST, "smaller({out}, {0})"),
-    "ReduceSum": ("V()", "{out} + {0}"),
-    "ReduceSumSquare": ("V()", "{out} + {0} * {0}"),
+_COMBINED = {
+    "ReduceMax": "larger({0}, {1})",
+    "ReduceMean": "{0} + {1}",
+    "ReduceMin": "smaller({0}, {1})",
+    "ReduceSum": "{0} + {1}",
+    "ReduceSumSquare": "{0} + {1}",
 }
 
 
@@ -149,16 +149,19 @@ def _concat(graph: FloatGraph, node: onnx.NodeProto) -> Place:
     return out
 
 
-@handles(*_REDUCED)
+@handles(*_COMBINED)
 def _reduce(graph: FloatGraph, node: onnx.NodeProto) -> Place:
     x, told = graph.place(node.input[0]), attributes(node)
     given = _constant(graph, node, 1) if len(node.input) > 1 else told.get("axes")
     if given is None:
         raise graph.unsupported("it runs over the axis that counts events")
     axes = [graph.axis(int(a), x.index.ndim) for a in given]
-    out = graph.reduce(x, axes, *_REDUCED[node.op_type])
+    count = x.index.size
+    if node.op_type == "ReduceSumSquare":
+        x = graph.elementwise("{0} * {0}", x)
+    out = graph.reduce(x, axes, _COMBINED[node.op_type])
     if node.op_type == "ReduceMean":
-        out = _scaled(graph, out, x.index.size // out.index.size)
+        out = _scaled(graph, out, count // out.index.size)
     return out if told.get("keepdims", 1) else Place(out.buffer, out.index.squeeze(tuple(axes)))
 
 
@@ -166,9 +169,9 @@ def _reduce(graph: FloatGraph, node: onnx.NodeProto) -> Place:
 def _softmax(graph: FloatGraph, node: onnx.NodeProto) -> Place:
     x = graph.place(node.input[0])
     axis = [graph.axis(attributes(node).get("axis", -1), x.index.ndim)]
-    largest = graph.reduce(x, axis, *_REDUCED["ReduceMax"])
+    largest = graph.reduce(x, axis, _COMBINED["ReduceMax"])
     powers = graph.elementwise("exponential({0} - {1})", x, largest)
-    total = graph.reduce(powers, axis, *_REDUCED["ReduceSum"])
+    total = graph.reduce(powers, axis, _COMBINED["ReduceSum"])
     return graph.elementwise("{0} / {1}", powers, total)
 
 
@@ -182,13 +185,13 @@ def _pool(graph: FloatGraph, node: onnx.NodeProto) -> Place:
     average_inside = any(pads) and not largest and not told.get("count_include_pad", 0)
     if told.get("ceil_mode", 0) or average_inside or any(d != 1 for d in told.get("dilations", [])):
         raise graph.unsupported("pools of whole windows only, padding counted")
-    x = padded(graph, x, pads, _REDUCED["ReduceMax"][0] if largest else "V()")
+    x = padded(graph, x, pads, f"-({_LARGEST})" if largest else "V()")
     windows = np.lib.stride_tricks.sliding_window_view(x.index, lengths, tuple(axes))
     steps = told.get("strides", [1] * len(lengths))
     windows = windows[(slice(None), *(slice(None, None, s) for s in steps))]
     inner = list(range(windows.ndim - len(lengths), windows.ndim))
     kind = "ReduceMax" if largest else "ReduceSum"
-    out = graph.reduce(Place(x.buffer, windows), inner, *_REDUCED[kind])
+    out = graph.reduce(Place(x.buffer, windows), inner, _COMBINED[kind])
     out = Place(out.buffer, out.index.squeeze(tuple(inner)))
     return out if largest else _scaled(graph, out, int(np.prod(lengths)))
 

@@ -17,7 +17,9 @@ _TEMPLATES = {
     "float.cc": True,
     "network.h": True,
     "module.cc": True,
+    "events.h": False,
     "products.h": False,
+    "unrolled.h": False,
     "functions.h": False,
     "vectors.h": False,
 }

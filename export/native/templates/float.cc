@@ -1,6 +1,7 @@
 // A network in float32, made from its ONNX graph. No allocation, no lock, no state.
 #include "network.h"
 
+#include "events.h"
 #include "products.h"
 
 namespace {
@@ -17,18 +18,10 @@ $statements
 }
 
 inline void block_of_events(const float* x, float* y) {
-  alignas(64) float by_input[inputs][Block::events];
-  for (long event = 0; event < Block::events; ++event) {
-    for (long i = 0; i < inputs; ++i) by_input[i][event] = x[event * inputs + i];
-  }
   Block in[inputs], out[outputs];
-  std::memcpy(in, by_input, sizeof in);
+  gather<inputs>(x, in);
   network(in, out);
-  for (long o = 0; o < outputs; ++o) {
-    for (long event = 0; event < Block::events; ++event) {
-      y[event * outputs + o] = out[o].part[event / lanes][event % lanes];
-    }
-  }
+  scatter<outputs>(out, y);
 }
 
 }  // namespace
