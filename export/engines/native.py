@@ -23,6 +23,9 @@ class CompiledRuntime:
     Its outputs are (N, `outputs`) of `kind`, for inputs (N, *`shape`).
     """
 
+    predict: Callable[[NDArray[np.float32]], NDArray[Any]]
+    """outputs (N, outputs) of x (N, *shape): one call of C, for Python's own take longer"""
+
     def __init__(
         self,
         name: str,
@@ -35,14 +38,12 @@ class CompiledRuntime:
         self.name, self.model = name, model
         self._shape, self._outputs, self._kind = shape, outputs, np.dtype(kind)
         self._module = _load(compiled(sources))
+        self.predict = self._module.predictor(self._predict_other)
 
-    def predict(self, x: NDArray[np.float32]) -> NDArray[Any]:
-        """Outputs (N, outputs)."""
-        x = require_inputs(x, self._shape)
-        y = np.empty((len(x), self._outputs), self._kind)
-        if len(x):
-            self._module.bind(x, y)()
-        return y
+    def _predict_other(self, x: NDArray[np.float32]) -> NDArray[Any]:
+        """For what cannot be read as it lies in memory: the error, or a copy."""
+        x = np.require(require_inputs(x, self._shape), requirements="A")
+        return self.predict(x)
 
     def bind(self, x: NDArray[np.float32], y: NDArray[Any]) -> Callable[[], None]:
         """A call that reads x and writes y in place; both are kept alive by it."""

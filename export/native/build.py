@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from triggerforge.command import run_tool
 from triggerforge.errors import ToolFailedError
 from triggerforge.tools import Tool, require
@@ -48,8 +50,9 @@ def _build(compiler: Tool, sources: Mapping[str, str], folder: Path) -> None:
     for name, text in sources.items():
         (folder / name).write_text(text)
     units = [name for name in sources if name.endswith(".cc")]
-    python = f"-I{sysconfig.get_paths()['include']}"
-    run_tool(compiler, [*_FLAGS, python, *units, "-o", LIBRARY], folder, "compile.log")
+    folders = (sysconfig.get_paths()["include"], np.get_include())
+    include = [f"-isystem{path}" for path in folders]
+    run_tool(compiler, [*_FLAGS, *include, *units, "-o", LIBRARY], folder, "compile.log")
 
 
 def _key(compiler: Tool, sources: Mapping[str, str]) -> str:
@@ -64,7 +67,8 @@ def _key(compiler: Tool, sources: Mapping[str, str]) -> str:
         ).stdout
     except (OSError, subprocess.CalledProcessError) as error:
         raise ToolFailedError(f"g++ does not say what CPU this is: {error}") from error
-    told = [machine, repr(_FLAGS).encode(), str(sysconfig.get_config_var("SOABI")).encode()]
+    python = f"{sysconfig.get_config_var('SOABI')} numpy {np.__version__}"
+    told = [machine, repr(_FLAGS).encode(), python.encode()]
     told += [part.encode() for item in sorted(sources.items()) for part in item]
     return hashlib.sha256(b"\0".join(told)).hexdigest()[:32]
 

@@ -43,13 +43,19 @@ def handles(*names: str) -> Callable[[Handler], Handler]:
 class FloatProgram:
     """C++ for one graph."""
 
-    inputs: int
+    shape: tuple[int, ...]
+    """of one event's input"""
     outputs: int = 0
     statements: list[str] = field(default_factory=list)
     buffers: dict[str, int] = field(default_factory=dict)
     """name -> elements, of every tensor that is computed"""
     constants: dict[str, NDArray[Any]] = field(default_factory=dict)
     """name -> weights (float32) or addresses (int32), flat"""
+
+    @property
+    def inputs(self) -> int:
+        """Numbers of one event."""
+        return int(np.prod(self.shape))
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ class FloatGraph:
         self._readers = Counter([*readers, wanted.name])
         shape = tuple(int(d.dim_value) for d in given.type.tensor_type.shape.dim[1:])
         self._places = {given.name: row_major("in", shape)}
-        self._program = FloatProgram(int(np.prod(shape)))
+        self._program = FloatProgram(shape)
 
     def write(self) -> FloatProgram:
         """The statements of all nodes.

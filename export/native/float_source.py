@@ -49,6 +49,9 @@ def write_float_source(model: onnx.ModelProto) -> dict[str, str]:
             "inputs": program.inputs,
             "outputs": program.outputs,
             "result": "float",
+            "numpy_result": "NPY_FLOAT32",
+            "only_finite": "false",
+            "shape": ", ".join(map(str, program.shape)),
             "constants": "\n".join(_constant(n, v) for n, v in program.constants.items()),
             "buffers": "\n".join(
                 f"  alignas(64) V {name}[{size}];" for name, size in program.buffers.items()

@@ -13,8 +13,8 @@ _FLOAT_BITS = 24  # integers up to 2^24 are exact in float32
 _TEMPLATES = {"integer.cc": True, "network.h": True, "module.cc": True, "lanes.h": False}
 
 
-def write_source(alir: CombLogic) -> dict[str, str]:
-    """File name -> text, of the network and of its Python module.
+def write_source(alir: CombLogic, shape: tuple[int, ...]) -> dict[str, str]:
+    """File name -> text, of the network for events of `shape` and of its Python module.
 
     The lanes are the narrowest that hold every number on the way. Raises UnsupportedOperationError
     if a number has more than 64 bits.
@@ -30,6 +30,9 @@ def write_source(alir: CombLogic) -> dict[str, str]:
         "inputs": alir.shape[0],
         "outputs": alir.shape[1],
         "result": "double",
+        "numpy_result": "NPY_FLOAT64",
+        "only_finite": "true",
+        "shape": ", ".join(map(str, shape)),
         "port": "float" if max(n.bits for n in program.inputs) <= _FLOAT_BITS else "double",
         "input_scales": _list(2.0**n.fraction for n in program.inputs),
         "input_lows": _list(n.low for n in program.inputs),
