@@ -157,7 +157,9 @@ def _products(
     out = _destination(graph, node, (layer["oy"], layer["ox"], width))
     layout = out.affine()
     assert layout is not None
-    alone = layer["oy"] == layer["ox"] == 1 and out.buffer != "out" and out.buffer not in graph.frames
+    alone = (
+        layer["oy"] == layer["ox"] == 1 and out.buffer != "out" and out.buffer not in graph.frames
+    )
     layer = layer | {"ci": taps.shape[2], "co": width, "padded": whole, "exact": int(not alone)}
     layer |= {"y_out": layout.strides[0], "x_out": layout.strides[1], "relu": int(relu is not None)}
     told = ", ".join(f".{name} = {value}" for name, value in layer.items())
@@ -172,9 +174,7 @@ def _followed_by(graph: FloatGraph, node: onnx.NodeProto, kind: str) -> onnx.Nod
     return reader if reader is not None and reader.op_type == kind else None
 
 
-def _bias_that_follows(
-    graph: FloatGraph, node: onnx.NodeProto, bias: NDArray[Any]
-) -> NDArray[Any]:
+def _bias_that_follows(graph: FloatGraph, node: onnx.NodeProto, bias: NDArray[Any]) -> NDArray[Any]:
     """The bias with that of an addition behind a product, which is then done with."""
     added = _followed_by(graph, node, "Add") if node.op_type == "MatMul" else None
     for name in added.input if added is not None else ():

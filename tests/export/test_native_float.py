@@ -14,6 +14,7 @@ from triggerforge.data.contract import InputContract
 from triggerforge.errors import UnsupportedOperationError
 from triggerforge.export.engines.native import CompiledRuntime
 from triggerforge.export.float_model import float_onnx
+from triggerforge.export.native.build import compiled
 from triggerforge.export.native.float_source import write_float_source
 from triggerforge.training.models.registry import MODELS
 from triggerforge.training.trained import TrainedModel
@@ -89,8 +90,8 @@ NETWORKS: dict[str, tuple[tuple[int, ...], str, dict[str, Any]]] = {
 def runtime(module: nn.Module, contract: InputContract, outputs: int) -> CompiledRuntime:
     names = tuple(f"o{i}" for i in range(outputs))
     trained = TrainedModel(module.eval(), contract, names, {"class": "none"}, [])
-    sources = write_float_source(float_onnx(trained))
-    return CompiledRuntime("native", "float", contract.shape, outputs, np.float32, sources)
+    library = compiled(write_float_source(float_onnx(trained)))
+    return CompiledRuntime("native", "float", contract.shape, outputs, np.float32, library)
 
 
 def require_close(module: nn.Module, contract: InputContract) -> None:

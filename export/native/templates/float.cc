@@ -17,19 +17,23 @@ $buffers
 $statements
 }
 
+#if TRIGGERFORGE_PARTS
 inline void block_of_events(const float* x, float* y) {
   Block in[inputs], out[outputs];
   gather<inputs>(x, in);
   network(in, out);
   scatter<outputs>(out, y);
 }
+#endif
 
 }  // namespace
 
 extern "C" void triggerforge_run(const float* x, float* y, long events) {
   long event = 0;
+#if TRIGGERFORGE_PARTS
   for (; event + Block::events <= events; event += Block::events) {
     block_of_events(x + event * inputs, y + event * outputs);
   }
+#endif
   for (; event < events; ++event) network(x + event * inputs, y + event * outputs);
 }

@@ -17,7 +17,10 @@ struct Layer {
 };
 
 constexpr int sums = registers - 4;  // the others hold weights and inputs
-constexpr int chains = 8;            // products under way at once: two units, four cycles each
+#ifndef TRIGGERFORGE_CHAINS
+#define TRIGGERFORGE_CHAINS 8  // two units, four cycles each
+#endif
+constexpr int chains = TRIGGERFORGE_CHAINS;  // products under way at once
 
 // `whole` cut into parts of at most `most`, as even as they can be: part `i` of how many, and where.
 struct Cut {
