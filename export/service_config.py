@@ -19,7 +19,7 @@ from triggerforge.export.metadata import CLASSES, CONTRACT, OUTPUT_FORMATS, read
 MODEL_FILE = "model.onnx"
 LABELS_FILE = "labels.txt"
 KINDS = {"auto": "KIND_AUTO", "cpu": "KIND_CPU", "gpu": "KIND_GPU"}
-_TYPES = {onnx.TensorProto.FLOAT: "TYPE_FP32", onnx.TensorProto.DOUBLE: "TYPE_FP64"}
+_TYPES: dict[int, str] = {onnx.TensorProto.FLOAT: "TYPE_FP32", onnx.TensorProto.DOUBLE: "TYPE_FP64"}
 _INT32, _UINT32, _INT64 = 2**31 - 1, 2**32 - 1, 2**63 - 1
 _POLICY = re.compile(r"all|latest:(?P<newest>\d+)|(?P<listed>\d+(,\d+)*)", re.ASCII)
 _CHECKSUM = re.compile(r'\s*parameters\s*{\s*key:\s*"MD5:([^"]+)"\s*value:\s*"([0-9a-f]{32})"\s*}')
