@@ -115,9 +115,10 @@ def quantized_network(name: str, quantized: QuantizedModel) -> LibraryNetwork:
     """The network in fixed point; its outputs are recorded from the integer graph, bit for bit."""
     contract = quantized.contract
     random = np.random.default_rng(1)
-    ports = corner_inputs(contract, _EVENTS, seed=1)
+    corners = corner_inputs(contract, _EVENTS, seed=1)
     # beyond the range and between the steps: what `prepare` has to round and to cut off
-    ports = ports + random.uniform(-1, 1, ports.shape) * [f.format.lsb for f in contract.features]
+    steps = np.array([f.format.lsb for f in contract.features])
+    ports = corners + random.uniform(-1, 1, corners.shape) * steps
     raw = physical(contract, np.concatenate([ports, random.normal(size=ports.shape)]))
     return LibraryNetwork(
         name=name,
@@ -159,7 +160,7 @@ def quoted(text: str) -> str:
 
 def _port(feature: InputFeature) -> str:
     low, high = feature.format.integer_range
-    padding = float(feature.format.quantize(np.float32(feature.padding)))
+    padding = float(feature.format.quantize(np.array(feature.padding, np.float32)))
     return _braced(
         *(float(feature.offset), feature.shift, feature.format.fraction),
         *(f"Rounding::{feature.format.rounding}", f"Overflow::{feature.format.overflow}"),
