@@ -4,7 +4,7 @@ An engine is made from an `EngineSource` by the factory that ENGINES holds under
 rooms above register theirs here too (`triggerforge.firmware.engines`: "hls4ml", "rtl").
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from triggerforge.errors import ModelError
+from triggerforge.errors import (
+    MissingToolError,
+    ModelError,
+    ToolFailedError,
+    UnsupportedOperationError,
+)
+from triggerforge.progress import say
 from triggerforge.registry import Registry
 
 if TYPE_CHECKING:  # onnxruntime alone needs neither Keras nor torch
@@ -54,6 +60,21 @@ class EngineSource:
 
 EngineFactory = Callable[[EngineSource], Runtime]
 ENGINES: Registry[EngineFactory] = Registry("engine")
+
+
+def first_engine(names: Sequence[str], source: EngineSource) -> Runtime:
+    """The first of `names` that can run here; the log says of every other why it cannot.
+
+    Passed over is what lacks a tool or package, whose tool fails, or that has no such operation; the
+    last one's error is raised. Raises RegistryError for a name that no engine has.
+    """
+    factories = [ENGINES[name] for name in names]
+    for name, factory in zip(names[:-1], factories, strict=False):
+        try:
+            return factory(source)
+        except (MissingToolError, ToolFailedError, UnsupportedOperationError) as error:
+            say(f"warning: engine {name} cannot run here, the next is asked: {error}")
+    return factories[-1](source)
 
 
 def require_inputs(x: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 def filled(names: dict[str, bool], values: dict[str, Any]) -> dict[str, str]:
     """File name -> text of each template, with `values` in those that have places for them."""
     return {
-        name: Template(_text(name)).substitute(values) if has_places else _text(name)
+        name: Template(text_of(name)).substitute(values) if has_places else text_of(name)
         for name, has_places in names.items()
     }
 
@@ -23,5 +23,6 @@ def number_list(values: NDArray[Any]) -> str:
     return ", ".join(map(repr, values.tolist()))
 
 
-def _text(name: str) -> str:
+def text_of(name: str) -> str:
+    """A template as it is."""
     return (files("triggerforge.export") / "native" / "templates" / name).read_text()

@@ -29,11 +29,11 @@ inline F rectified_part(F x) {
 }
 template <class F>
 inline F larger_part(F a, F b) {
-  return (a != a) | (a > b) ? a : b;
+  return ((a != a) | (a > b)) ? a : b;
 }
 template <class F>
 inline F smaller_part(F a, F b) {
-  return (a != a) | (a < b) ? a : b;
+  return ((a != a) | (a < b)) ? a : b;
 }
 template <class F>
 inline F absolute_part(F x) {
