@@ -71,7 +71,8 @@ def build_parser() -> argparse.ArgumentParser:
     score.add_argument(
         "--engine",
         default="onnxruntime-quantized",
-        help="alir, hgq2, native-int, onnxruntime, onnxruntime-quantized, torch; hls4ml, rtl build the firmware first",
+        help="alir, hgq2, litert, native, native-int, onnxruntime, onnxruntime-quantized, openvino, "
+        "torch, torch-compile; hls4ml, rtl build the firmware first",
     )
     _common(score)
     _runs(score)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from triggerforge.command import run_tool
 from triggerforge.errors import ToolFailedError
+from triggerforge.runfolder import cache_folder
 from triggerforge.tools import Tool, require
 
 LIBRARY = "network.so"
@@ -29,7 +30,7 @@ def compiled(sources: Mapping[str, str], cache: Path | None = None) -> Path:
     Raises MissingToolError without g++, ToolFailedError with the compiler's words if it fails.
     """
     compiler = require("g++")
-    folder = (cache or _cache_folder()) / _key(compiler, sources)
+    folder = (cache or cache_folder("native")) / cache_key(compiler, sources)
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".build-"))
@@ -52,7 +53,7 @@ def _build(compiler: Tool, sources: Mapping[str, str], folder: Path) -> None:
     run_tool(compiler, [*_FLAGS, python, *units, "-o", LIBRARY], folder, "compile.log")
 
 
-def _key(compiler: Tool, sources: Mapping[str, str]) -> str:
+def cache_key(compiler: Tool, sources: Mapping[str, str]) -> str:
     """A hash of the sources, the flags, the compiler and the instructions that it finds here."""
     try:
         # the macros name the compiler's version and every instruction set of -march=native
@@ -67,8 +68,3 @@ def _key(compiler: Tool, sources: Mapping[str, str]) -> str:
     told = [machine, repr(_FLAGS).encode(), str(sysconfig.get_config_var("SOABI")).encode()]
     told += [part.encode() for item in sorted(sources.items()) for part in item]
     return hashlib.sha256(b"\0".join(told)).hexdigest()[:32]
-
-
-def _cache_folder() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "triggerforge" / "native"
