@@ -19,7 +19,9 @@ def check() -> None:
     console.print(_packages())
     console.print(_tools())
     missing = [tool.advice for tool in find_tools() if tool.required and not tool.found]
-    missing += [f"{name} is not installed; `make setup`" for name in TOOLS if not package_version(name)]
+    missing += [
+        f"{name} is not installed; `make setup`" for name in TOOLS if not package_version(name)
+    ]
     if missing:
         raise MissingToolError("\n  ".join(["a default run is incomplete:", *missing]))
 

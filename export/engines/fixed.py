@@ -52,9 +52,7 @@ class FixedBatchRuntime(ABC):
         """The runtime's own form of the network for `events` > 0 events."""
 
     @abstractmethod
-    def place(
-        self, network: Any, x: NDArray[np.float32], y: NDArray[Any]
-    ) -> Callable[[], object]:
+    def place(self, network: Any, x: NDArray[np.float32], y: NDArray[Any]) -> Callable[[], object]:
         """A call that reads x and writes y, which it keeps alive; as few copies as the engine can."""
 
     def make(self, events: int) -> Fixed:

@@ -19,10 +19,11 @@ from triggerforge.runfolder import cache_folder
 from triggerforge.tools import require
 from triggerforge.training.trained import TrainedModel
 
-_SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "freezing": True,  # weights are constants of the code
-    "max_autotune": True,
-    "aot_inductor.compile_wrapper_opt_level": "O1",
+    "max_autotune": True,  # its own small products are ten times faster than the library's
+    "autotune_num_choices_displayed": 0,  # else it prints what it timed
+    "max_autotune_report_choices_stats": False,
 }
 
 
@@ -31,8 +32,9 @@ class TorchCompileRuntime(FixedBatchRuntime):
 
     Ahead of time (AOTInductor) because what `torch.compile` itself gives back checks its guards in
     Python at every call: for a small network that takes longer than eager torch does. How many
-    threads is torch's own setting. A compilation takes a quarter of a minute or more; its result is
-    kept in the user's cache, by the module's graph and weights, torch's version and this CPU.
+    threads is torch's own setting. A compilation takes from half a minute to several, most of it
+    spent on timing candidates for each layer; its result is kept in the user's cache, by the
+    module's graph and weights, torch's version and this CPU.
 
     Raises MissingToolError without g++; calls raise ToolFailedError if the compilation fails.
     """
@@ -77,7 +79,7 @@ def _compiled(program: torch.export.ExportedProgram) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".build-") as folder:
             made = torch._inductor.aoti_compile_and_package(
-                program, package_path=f"{folder}/network.pt2", inductor_configs=_SETTINGS
+                program, package_path=f"{folder}/network.pt2", inductor_configs=SETTINGS
             )
             Path(made).replace(path)
     return path
@@ -94,6 +96,6 @@ def _key(program: torch.export.ExportedProgram) -> str:
             "graph": str(program.graph_module.code) + str(program.graph_signature),
             "shapes": str([tuple(a.shape) for a in program.example_inputs[0]]),
             "weights": weights.hexdigest(),
-            "torch": f"{torch.__version__} {_SETTINGS}",
+            "torch": f"{torch.__version__} {SETTINGS}",
         },
     )

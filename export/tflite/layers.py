@@ -204,7 +204,9 @@ def _product(graph: TfliteGraph, node: onnx.NodeProto) -> Stored:
     if weights is not None and weights.ndim == 2:
         return _dense(graph, node, x, weights.T, np.zeros(weights.shape[1]))
     if weights is not None:
-        raise graph.unsupported(f"weights of shape {weights.shape}; those of a dense layer are known")
+        raise graph.unsupported(
+            f"weights of shape {weights.shape}; those of a dense layer are known"
+        )
     x, y = graph.in_order(x), graph.in_order(graph.value(node.input[1]))
     shape = (*np.broadcast_shapes(x.shape[:-2], y.shape[:-2]), x.shape[-2], y.shape[-1])
     options = "BatchMatMulOptions"
@@ -236,7 +238,9 @@ def _convolution(graph: TfliteGraph, node: onnx.NodeProto) -> Stored:
     rank = weights.ndim
     bias = graph.constants[node.input[2]] if len(node.input) > 2 else np.zeros(len(weights))
     if given.get("group", 1) != 1 or rank > 4 or given.get("auto_pad", b"NOTSET") != b"NOTSET":
-        raise graph.unsupported("convolutions in groups, in three dimensions, or padded by themselves")
+        raise graph.unsupported(
+            "convolutions in groups, in three dimensions, or padded by themselves"
+        )
     x = graph.arranged(graph.value(node.input[0]), _last(1, rank))
     steps = [given.get(k, [1] * (rank - 2)) for k in ("strides", "dilations")]
     pads = given.get("pads", [0] * 2 * (rank - 2))
@@ -270,7 +274,9 @@ def _pool(graph: TfliteGraph, node: onnx.NodeProto) -> Stored:
     usual = {"pads": 0, "ceil_mode": 0, "dilations": 1}
     odd = any(np.any(np.array(given.get(k, v)) != v) for k, v in usual.items())
     if odd or len(kernel) > 2 or given.get("auto_pad", b"NOTSET") != b"NOTSET":
-        raise graph.unsupported("pooling with padding, dilation, rounding up, or in three dimensions")
+        raise graph.unsupported(
+            "pooling with padding, dilation, rounding up, or in three dimensions"
+        )
     rank = len(kernel) + 2
     image = _image(graph, graph.arranged(graph.value(node.input[0]), _last(1, rank)))
     kernel, strides = [*kernel, 1][:2], [*strides, 1][:2]
