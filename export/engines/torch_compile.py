@@ -89,7 +89,7 @@ def _key(program: torch.export.ExportedProgram) -> str:
     """A hash of the graph, the weights, torch's version, the compiler and the CPU."""
     weights = hashlib.sha256()
     for name, tensor in sorted([*program.state_dict.items(), *program.constants.items()]):
-        weights.update(name.encode() + np.asarray(tensor).tobytes())
+        weights.update(name.encode() + tensor.detach().numpy().tobytes())
     return cache_key(
         require("g++"),
         {
