@@ -137,7 +137,8 @@ def _unlocked(x: NDArray[np.float32]) -> NDArray[np.float32]:
     """The memory of a read-only x, which it keeps alive: some runtimes refuse to read such an array."""
     memory = (ctypes.c_float * x.size).from_address(x.ctypes.data)
     memory.owner = x  # type: ignore[attr-defined]
-    return np.frombuffer(memory, np.float32).reshape(x.shape)
+    unlocked: NDArray[np.float32] = np.frombuffer(memoryview(memory), np.float32)
+    return unlocked.reshape(x.shape)
 
 
 def _parts(events: int, block: int) -> list[slice]:

@@ -68,4 +68,4 @@ def _tensors(interpreter: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]
 
 
 def _bytes(array: NDArray[Any]) -> memoryview:
-    return memoryview(array.reshape(-1)).cast("B")
+    return array.reshape(-1).data.cast("B")

@@ -57,7 +57,7 @@ class OpenVinoRuntime(FixedBatchRuntime):
         tensors = tensor(x, shared_memory=True), tensor(y, shared_memory=True)
         request.set_input_tensor(tensors[0])
         request.set_output_tensor(tensors[1])
-        infer = super(type(request), request).infer
+        infer = super(type(request), request).infer  # type: ignore[misc]  # OpenVINO has no types
 
         def call(held: Any = (x, y, tensors, request)) -> None:  # a request holds no array alive
             infer({}, True, False)  # no new inputs, outputs shared, no strings to decode
