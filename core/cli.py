@@ -72,7 +72,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--engine",
         default="onnxruntime-quantized",
         metavar="ENGINE[,ENGINE…]",
-        help="alir, hgq2, native, native-int, onnxruntime, onnxruntime-quantized, torch; hls4ml, rtl build the firmware first; of several the first that can run here",
+        help="alir, hgq2, litert, native, native-int, onnxruntime, onnxruntime-quantized, openvino, "
+        "torch, torch-compile; hls4ml, rtl build the firmware first; of several the first that can "
+        "run here",
     )
     _common(score)
     _runs(score)

@@ -68,6 +68,12 @@ def locked(path: Path, busy: str) -> Iterator[None]:
         yield
 
 
+def cache_folder(what: str) -> Path:
+    """Where compiled networks of a kind are kept for every run of this user (XDG_CACHE_HOME)."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "triggerforge" / what
+
+
 class RunFolder:
     """`root/name/`, with one folder a stage."""
 

@@ -116,15 +116,46 @@ def _torch(source: EngineSource) -> Runtime:
     return TorchRuntime(require_part(source.trained, "a trained model"))
 
 
-@ENGINES.register("onnxruntime")
-def _onnxruntime(source: EngineSource) -> Runtime:
-    from triggerforge.export.engines.onnxruntime import OnnxRuntime
+@ENGINES.register("torch-compile")
+def _torch_compile(source: EngineSource) -> Runtime:
+    from triggerforge.export.engines.torch_compile import TorchCompileRuntime
+
+    return TorchCompileRuntime(require_part(source.trained, "a trained model"))
+
+
+def _float_file(source: EngineSource) -> Path:
     from triggerforge.export.files import FLOAT_FILE
 
-    folder = require_part(source.export_folder, "an export folder")
-    if not (folder / FLOAT_FILE).is_file():  # a network that came as a quantised file
+    path: Path = require_part(source.export_folder, "an export folder") / FLOAT_FILE
+    if not path.is_file():  # a network that came as a quantised file
         require_part(source.trained, "a trained model")
-    return OnnxRuntime("onnxruntime", "float", folder / FLOAT_FILE)
+    return path
+
+
+def _register_float_onnx(name: str) -> None:
+    @ENGINES.register(name)
+    def _make(source: EngineSource) -> Runtime:
+        from triggerforge.export.engines.onnxruntime import OnnxRuntime
+
+        return OnnxRuntime(name, "float", _float_file(source))
+
+
+for _name in ("onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt"):
+    _register_float_onnx(_name)
+
+
+@ENGINES.register("openvino")
+def _openvino(source: EngineSource) -> Runtime:
+    from triggerforge.export.engines.openvino import OpenVinoRuntime
+
+    return OpenVinoRuntime(_float_file(source))
+
+
+@ENGINES.register("litert")
+def _litert(source: EngineSource) -> Runtime:
+    from triggerforge.export.engines.litert import LiteRtRuntime
+
+    return LiteRtRuntime(_float_file(source))
 
 
 @ENGINES.register("onnxruntime-quantized")
@@ -153,12 +184,8 @@ def _hgq2(source: EngineSource) -> Runtime:
 @ENGINES.register("native")
 def _native(source: EngineSource) -> Runtime:
     from triggerforge.export.engines.native import NativeRuntime
-    from triggerforge.export.files import FLOAT_FILE
 
-    folder = require_part(source.export_folder, "an export folder")
-    if not (folder / FLOAT_FILE).is_file():  # a network that came as a quantised file
-        require_part(source.trained, "a trained model")
-    return NativeRuntime(folder / FLOAT_FILE)
+    return NativeRuntime(_float_file(source))
 
 
 @ENGINES.register("native-int")

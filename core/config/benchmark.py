@@ -7,7 +7,18 @@ from pydantic import Field, PositiveInt
 from triggerforge.config.base import Config
 
 Exact = Literal["alir", "onnxruntime-quantized", "native-int", "hls4ml", "rtl"]
-Engine = Literal[Exact, "hgq2", "torch", "onnxruntime"]
+Engine = Literal[
+    Exact,
+    "hgq2",
+    "native",
+    "torch",
+    "torch-compile",
+    "onnxruntime",
+    "onnxruntime-cuda",
+    "onnxruntime-tensorrt",
+    "openvino",
+    "litert",
+]
 
 
 class ParityConfig(Config):

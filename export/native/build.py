@@ -16,6 +16,7 @@ import numpy as np
 
 from triggerforge.command import run_tool
 from triggerforge.errors import ToolFailedError
+from triggerforge.runfolder import cache_folder
 from triggerforge.tools import Tool, require
 
 LIBRARY = "network.so"
@@ -39,7 +40,7 @@ def compiled(
     """
     compiler = require("g++")
     flags = (*_FLAGS, *options)
-    folder = (cache or cache_folder()) / _key(compiler, flags, sources)
+    folder = (cache or cache_folder("native")) / cache_key(compiler, sources, flags)
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".build-"))
@@ -73,7 +74,9 @@ def _build(compiler: Tool, flags: Sequence[str], sources: Mapping[str, str], fol
     run_tool(compiler, [*flags, *include, *units, "-o", LIBRARY], folder, "compile.log")
 
 
-def _key(compiler: Tool, flags: Sequence[str], sources: Mapping[str, str]) -> str:
+def cache_key(
+    compiler: Tool, sources: Mapping[str, str], flags: Sequence[str] = _FLAGS
+) -> str:
     """A hash of the sources, the flags, the compiler and the instructions that it finds here."""
     try:
         # the macros name the compiler's version and every instruction set of -march=native
@@ -89,9 +92,3 @@ def _key(compiler: Tool, flags: Sequence[str], sources: Mapping[str, str]) -> st
     told = [machine, repr(flags).encode(), python.encode()]
     told += [part.encode() for item in sorted(sources.items()) for part in item]
     return hashlib.sha256(b"\0".join(told)).hexdigest()[:32]
-
-
-def cache_folder() -> Path:
-    """Where compiled networks are kept: under $XDG_CACHE_HOME, or ~/.cache."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "triggerforge" / "native"
