@@ -5,6 +5,7 @@ their calls would take more than their share of the time have fewer of them, spr
 """
 
 import gc
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -99,7 +100,7 @@ def _measure_batch(
     each = _warm_up(contestants, inputs, config.seconds)
     share = config.seconds * 1e9 / len(contestants)
     calls = [int(np.clip(share / ns, _FEWEST_CALLS, config.calls)) for ns in each]
-    took = time_rounds(contestants, inputs, calls)
+    took = time_rounds(contestants, inputs, calls, config.seconds)
     return [_row(c, t, batch, network) for c, t in zip(contestants, took, strict=True)]
 
 
@@ -148,28 +149,37 @@ def time_rounds(
     contestants: Sequence[Contestant],
     inputs: Sequence[NDArray[np.float32]],
     calls: Sequence[int],
+    seconds: float = math.inf,
 ) -> list[NDArray[np.int64]]:
-    """For each contestant the ns of each of its `calls`.
+    """For each contestant the ns of each of its `calls`; fewer where the time is over before.
 
     There are as many rounds as the most calls of one. A round calls each contestant whose turn it is
     once, in shuffled order, because who follows its own other mode finds its weights in the cache.
     """
     took = [np.empty(n, np.int64) for n in calls]
+    done = [0] * len(calls)
     rounds = max(calls)
+    end = time.monotonic() + seconds
     shuffle = np.random.default_rng(0).permutation
     clock = time.perf_counter_ns
     for turn in range(rounds):
         x = inputs[turn % len(inputs)]
         for place in shuffle(len(contestants)):
-            done, due = (t * calls[place] // rounds for t in (turn, turn + 1))
-            if done == due:
+            if done[place] >= (turn + 1) * calls[place] // rounds:
                 continue
             contestants[place].prepare(x)
             call = contestants[place].call
             start = clock()
             call()
-            took[place][done] = clock() - start
-    return took
+            took[place][done[place]] = clock() - start
+            done[place] += 1
+        if time.monotonic() > end and _enough(done, calls):
+            break
+    return [ns[:n] for ns, n in zip(took, done, strict=True)]
+
+
+def _enough(done: Sequence[int], calls: Sequence[int]) -> bool:
+    return all(n >= min(_FEWEST_CALLS, most) for n, most in zip(done, calls, strict=True))
 
 
 def _row(contestant: Contestant, took: NDArray[np.int64], batch: int, network: str) -> LatencyRow:

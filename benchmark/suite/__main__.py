@@ -36,6 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TriggerForgeError as error:
         say(f"error: {error}")
         return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        say(f"error: {error}; give a folder that can be written (-o)")
+        return 1
     wrong = [
         engine
         for network in record["suite"]["networks"].values()
@@ -69,16 +74,23 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--engines", nargs="+", metavar="NAME", help=f"left out: {', '.join(float_engines())}"
     )
-    parser.add_argument("--calls", type=_positive, help="at batch 1 and most beyond (20,000)")
-    parser.add_argument("--seconds", type=float, help="most for batch 1 of a network (120)")
+    parser.add_argument("--calls", type=_calls, help="at batch 1 and most beyond (20,000)")
+    parser.add_argument("--seconds", type=_seconds, help="most for batch 1 of a network (240)")
     parser.add_argument("--quick", action="store_true", help="the small size, for a first look")
     return parser.parse_args(arguments)
 
 
-def _positive(text: str) -> int:
+def _calls(text: str) -> int:
     number = int(text.replace(",", ""))
     if number < 10:
         raise argparse.ArgumentTypeError(f"{number} calls are no statistics; give 10 or more")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no time to measure; give more than 0 seconds")
     return number
 
 

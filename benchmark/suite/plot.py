@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from triggerforge.report import style
 from triggerforge.report.figure import plain
@@ -40,9 +41,12 @@ def write_plots(record: Mapping[str, Any], folder: Path) -> list[Path]:
             above.set_xlabel("time of a call with one event [µs]")
             _draw_throughput(below, rows, engines)
         axes[0][0].legend(loc="lower left")
-        for place, engine in enumerate(engines):
-            figure.axes[-1].plot([], [], color=style.class_color(place), label=plain(engine))
-        figure.legend(loc="outside lower center", ncols=8, title="line: copy; dashed: bound")
+        lines = [
+            Line2D([], [], color=style.class_color(place), label=plain(engine))
+            for place, engine in enumerate(engines)
+        ]
+        title = "line: copy; dashed: bound"
+        figure.legend(handles=lines, loc="outside lower center", ncols=8, title=title)
         return [_save(figure, folder / f"bench.{ending}") for ending in ("png", "pdf")]
 
 

@@ -9,7 +9,7 @@ class Sizes:
 
     calls: int = 20_000
     """of each engine and mode at each batch size, unless the time is over"""
-    seconds: float = 120.0
+    seconds: float = 240.0
     """most for batch 1, of which every engine and mode has the same share"""
     bulk: tuple[int, ...] = (16, 128, 1024, 16_384, 65_536)
     """batch sizes beside 1"""

@@ -40,7 +40,7 @@ class LatencyConfig(Config):
     """Timed calls of each engine and mode at each batch size."""
     seconds: float = Field(default=30.0, gt=0)
     """Time for each batch size, of which every engine and mode has the same share. Who needs more for
-    all calls gets fewer, spread over the whole time; `calls` in the record says how many."""
+    all calls gets fewer, spread over the whole time, but 15; `calls` in the record says how many."""
 
 
 class BenchmarkConfig(Config):
