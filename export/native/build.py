@@ -74,9 +74,7 @@ def _build(compiler: Tool, flags: Sequence[str], sources: Mapping[str, str], fol
     run_tool(compiler, [*flags, *include, *units, "-o", LIBRARY], folder, "compile.log")
 
 
-def cache_key(
-    compiler: Tool, sources: Mapping[str, str], flags: Sequence[str] = _FLAGS
-) -> str:
+def cache_key(compiler: Tool, sources: Mapping[str, str], flags: Sequence[str] = _FLAGS) -> str:
     """A hash of the sources, the flags, the compiler and the instructions that it finds here."""
     try:
         # the macros name the compiler's version and every instruction set of -march=native
