@@ -18,6 +18,7 @@ from triggerforge.benchmark.suite.machine import Limits, template
 from triggerforge.benchmark.suite.work import Work, count_work
 from triggerforge.export.native.build import compiled
 from triggerforge.export.native.float_source import write_float_source
+from triggerforge.export.native.tune import fastest_options
 from triggerforge.progress import progress
 
 _PYTHON_ONLY = "module.cc"
@@ -36,8 +37,10 @@ class Loop:
 
     def __init__(self, model: onnx.ModelProto, x: NDArray[np.float32], outputs: int) -> None:
         sources = write_float_source(model)
+        options = fastest_options(sources, x[0].size, outputs)
         sources = {n: text for n, text in sources.items() if n != _PYTHON_ONLY}
-        library = ctypes.CDLL(str(compiled(sources | {"loop.cc": template("loop.cc")})))
+        sources["loop.cc"] = template("loop.cc")
+        library = ctypes.CDLL(str(compiled(sources, options=options)))
         self._run = library.triggerforge_loop
         self._run.restype = ctypes.c_longlong
         self._run.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_long] * 4

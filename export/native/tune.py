@@ -29,7 +29,14 @@ _REMEMBERED = "fastest"
 def fastest(
     sources: Mapping[str, str], inputs: int, outputs: int, cache: Path | None = None
 ) -> Path:
-    """The library of `sources` in its fastest form, for `inputs` floats an event.
+    """The library of `sources` in its fastest form; raises as `compiled`."""
+    return compiled(sources, cache, fastest_options(sources, inputs, outputs, cache))
+
+
+def fastest_options(
+    sources: Mapping[str, str], inputs: int, outputs: int, cache: Path | None = None
+) -> tuple[str, ...]:
+    """What to tell the compiler for the fastest form of a network of `inputs` floats an event.
 
     The first time all forms are compiled and timed, which takes seconds. Raises as `compiled`.
     """
@@ -38,7 +45,7 @@ def fastest(
     if form is None:
         form = _find(sources, inputs, outputs, cache)
         _remember(remembered, form)
-    return compiled(sources, cache, _options(form))
+    return _options(form)
 
 
 def _find(sources: Mapping[str, str], inputs: int, outputs: int, cache: Path | None) -> Form:
