@@ -111,6 +111,12 @@ def _with_attributes(graph: FloatGraph, node: onnx.NodeProto) -> Place:
     return graph.elementwise(expression.format(**told), graph.place(node.input[0]))
 
 
+@handles("Mod")
+def _remainder(graph: FloatGraph, node: onnx.NodeProto) -> Place:
+    kind = "c_remainder" if attributes(node).get("fmod", 0) else "floored_remainder"
+    return graph.elementwise(f"{kind}({{0}}, {{1}})", *(graph.place(n) for n in node.input))
+
+
 @handles("Gelu")
 def _gelu(graph: FloatGraph, node: onnx.NodeProto) -> Place:
     kind = attributes(node).get("approximate", b"none")

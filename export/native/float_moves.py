@@ -64,6 +64,8 @@ def _squeeze(graph: FloatGraph, node: onnx.NodeProto) -> Place:
     x = graph.place(node.input[0])
     if len(node.input) > 1:
         axes = [graph.axis(int(a), x) for a in constant(graph, node, 1)]
+        if any(x.shape[a] != 1 for a in axes):
+            raise graph.unsupported(f"axes {axes} of {x.shape} are not all of length 1")
     else:
         axes = [a for a, n in enumerate(x.shape) if n == 1 and a != x.events]
     return squeezed(x, axes)

@@ -85,7 +85,8 @@ def _evaluated(model: onnx.ModelProto, node: onnx.NodeProto, constants: Constant
     names = dict.fromkeys(name for name in node.input if name)
     tensors = [numpy_helper.from_array(np.asarray(constants[n]), n) for n in names]
     try:
-        values = ReferenceEvaluator(_alone(model, node, [], tensors)).run(None, {})
+        with np.errstate(all="ignore"):  # inf and NaN are constants like others
+            values = ReferenceEvaluator(_alone(model, node, [], tensors)).run(None, {})
     except Exception as error:  # the evaluator's own errors are of any kind
         raise UnsupportedOperationError(
             f"{node.op_type} ({node.name}) of constants cannot be computed: {error}"

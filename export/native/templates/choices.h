@@ -16,16 +16,20 @@ inline long inside(float index) {
   return static_cast<long>(above < length - 1 ? above : length - 1);
 }
 
+inline float in_lane(const Block& x, int p, int lane) { return x.part[p][lane]; }
+inline float in_lane(float x, int, int) { return x; }
+
 // x[index * stride] of `length` elements, in every lane.
-template <long length, class V>
-inline V element(const V* x, long stride, const V& index) {
-  if constexpr (std::is_same_v<V, float>) {
+template <long length, class X, class Index>
+inline auto element(const X* x, long stride, const Index& index) {
+  if constexpr (std::is_same_v<Index, float>) {
     return x[inside<length>(index) * stride];
   } else {
-    V found;
-    for (int p = 0; p < V::parts; ++p) {
+    Block found;
+    for (int p = 0; p < Block::parts; ++p) {
       for (int lane = 0; lane < lanes; ++lane) {
-        found.part[p][lane] = x[inside<length>(index.part[p][lane]) * stride].part[p][lane];
+        const long chosen = inside<length>(index.part[p][lane]);
+        found.part[p][lane] = in_lane(x[chosen * stride], p, lane);
       }
     }
     return found;

@@ -133,6 +133,15 @@ inline F nearest_part(F x) {  // halves to even
   return in_each_lane([](float v) { return __builtin_rintf(v); }, x);
 }
 
+template <class F>
+inline F floored_remainder_part(F x, F divisor) {  // of the divisor's sign
+  return x - floor_part(x / divisor) * divisor;
+}
+template <class F>
+inline F c_remainder_part(F x, F divisor) {
+  return in_each_lane([](float a, float b) { return __builtin_fmodf(a, b); }, x, divisor);
+}
+
 // Truth values are 0 and 1.
 template <class F, class Condition>
 inline F truth(Condition condition) {
@@ -159,14 +168,17 @@ inline F chosen_part(F condition, F yes, F no) {
   return condition != 0.0f ? yes : no;
 }
 
-#define TRIGGERFORGE_FUNCTION(name)                                                           \
-  template <class V, class... More>                                                           \
-  inline V name(const V& x, const More&... more) {                                            \
-    if constexpr (std::is_same_v<V, float>) {                                                 \
-      return name##_part(x, more...);                                                         \
-    } else {                                                                                  \
-      return Block::each([&](int p) { return name##_part(x.part[p], more.part[p]...); });     \
-    }                                                                                         \
+inline Register part_of(const Block& x, int p) { return x.part[p]; }
+inline Register part_of(float x, int) { return x - Register{}; }
+
+#define TRIGGERFORGE_FUNCTION(name)                                                    \
+  template <class... X>                                                                \
+  inline auto name(const X&... x) {                                                    \
+    if constexpr ((std::is_same_v<X, float> && ...)) {                                 \
+      return name##_part(x...);                                                        \
+    } else { /* weights are single numbers */                                          \
+      return Block::each([&](int p) { return name##_part(part_of(x, p)...); });        \
+    }                                                                                  \
   }
 TRIGGERFORGE_FUNCTION(logarithm)
 TRIGGERFORGE_FUNCTION(softplus)
@@ -181,6 +193,8 @@ TRIGGERFORGE_FUNCTION(floor)
 TRIGGERFORGE_FUNCTION(ceiling)
 TRIGGERFORGE_FUNCTION(truncated)
 TRIGGERFORGE_FUNCTION(nearest)
+TRIGGERFORGE_FUNCTION(floored_remainder)
+TRIGGERFORGE_FUNCTION(c_remainder)
 TRIGGERFORGE_FUNCTION(greater)
 TRIGGERFORGE_FUNCTION(greater_or_equal)
 TRIGGERFORGE_FUNCTION(equal)
