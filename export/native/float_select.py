@@ -89,7 +89,9 @@ def _gather(graph: FloatGraph, node: onnx.NodeProto) -> Place:
 @handles("GatherND")
 def _gather_nd(graph: FloatGraph, node: onnx.NodeProto) -> Place:
     x, chosen = (graph.place(name) for name in node.input)
-    batch = attributes(node).get("batch_dims", 0)
+    batch, rows = attributes(node).get("batch_dims", 0), attributes(node).get("rows_of_event")
+    if rows is not None and (x.events, x.inner, x.shape[0]) == (0, rows, rows):
+        x = Place(x.buffer, x.index)  # the rows of one event
     if chosen.shape[-1] != 1 or batch > 1 or (batch and (x.shape[0] != 1 or x.events)):
         raise graph.unsupported("indices into more than one axis, or for every element of an axis")
     return _gather_computed(graph, x, batch, squeezed(chosen, [chosen.index.ndim - 1]), batch)

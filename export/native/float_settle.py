@@ -48,7 +48,7 @@ def settle(model: onnx.ModelProto) -> Settled:
         else:
             types |= _inferred(model, node, types, constants)
             nodes.append(node)
-    nodes = [_own_elements(node, nodes, constants) for node in nodes]
+    nodes = [own for node in nodes for own in _own_elements(node, nodes, constants)]
     kinds = {name: value.type.tensor_type.elem_type for name, value in types.items()}
     return Settled(_needed(nodes, {v.name for v in graph.output}), constants, kinds)
 
@@ -118,23 +118,50 @@ def _inferred(
 
 def _own_elements(
     node: onnx.NodeProto, nodes: list[onnx.NodeProto], constants: Constants
-) -> onnx.NodeProto:
-    """x[event, i, …] for all events as torch indexes it: a GatherND inside each event."""
+) -> list[onnx.NodeProto]:
+    """A GatherND of elements of the event itself, where indices name the event only as they must.
+
+    torch writes x[event, i] with (event, i) for all events; ParticleNet puts all events' particles
+    behind each other, and adds the number of those in front to an index.
+    """
     if node.op_type != "GatherND" or any(a.name == "batch_dims" and a.i for a in node.attribute):
-        return node
-    joined = next((n for n in nodes if node.input[1] in n.output), None)
-    if joined is None or joined.op_type != "Concat":
-        return node
-    first, *rest = joined.input
-    numbers = constants.get(first)
-    if numbers is None or len(rest) != 1 or numbers.shape[0] != EVENTS or numbers.shape[-1] != 1:
-        return node
-    own = np.arange(EVENTS).reshape(-1, *[1] * (numbers.ndim - 1))
-    if not (numbers == own).all():
-        return node
-    return helper.make_node(
-        "GatherND", [node.input[0], rest[0]], node.output, node.name, batch_dims=1
-    )
+        return [node]
+    maker = {name: n for n in nodes for name in n.output}
+    chain = [maker[node.input[1]]] if node.input[1] in maker else []
+    while chain and chain[-1].op_type in ("Reshape", "Unsqueeze") and chain[-1].input[0] in maker:
+        chain.append(maker[chain[-1].input[0]])
+    if not chain or chain[-1].op_type not in ("Add", "Concat") or len(chain[-1].input) != 2:
+        return [node]
+    last = chain.pop()
+    numbered = [_step(constants.get(name)) for name in last.input]
+    if last.op_type == "Concat" and not chain and numbered[0] == 1:
+        told = {"batch_dims": 1}
+        own = last.input[1]
+    elif last.op_type == "Add" and any(numbered):
+        told = {"rows_of_event": max(numbered)}
+        own = last.input[numbered.index(0)]
+    else:
+        return [node]
+    copies = []
+    for link in reversed(chain):
+        copy = onnx.NodeProto()
+        copy.CopyFrom(link)
+        copy.input[0], copy.output[0] = own, f"{link.output[0]} of the event"
+        own = copy.output[0]
+        copies.append(copy)
+    return [
+        *copies,
+        helper.make_node("GatherND", [node.input[0], own], node.output, node.name, **told),
+    ]
+
+
+def _step(numbers: NDArray[Any] | None) -> int:
+    """c where a constant is c · event along its first axis; 0 where it is no such constant."""
+    if numbers is None or numbers.shape[:1] != (EVENTS,) or numbers.dtype.kind != "i":
+        return 0
+    step = int(numbers[1].ravel()[0])
+    own = np.arange(EVENTS).reshape(-1, *[1] * (numbers.ndim - 1)) * step
+    return step if (numbers == own).all() else 0
 
 
 def _needed(nodes: list[onnx.NodeProto], wanted: set[str]) -> list[onnx.NodeProto]:

@@ -103,6 +103,16 @@ def neighbours(x: Tensor) -> Tensor:
     return x[torch.arange(x.shape[0]).view(-1, 1, 1), chosen].amax(2)
 
 
+def neighbours_of_all(x: Tensor) -> Tensor:
+    """The same as ParticleNet's code has it: the particles of all events in one list."""
+    n, particles, features = x.shape
+    away = (x.unsqueeze(2) - x.unsqueeze(1)).square().sum(-1)
+    chosen = away.topk(3, dim=2, largest=False).indices
+    first = torch.arange(n).view(-1, 1, 1) * particles
+    around = x.permute(2, 0, 1).reshape(features, -1)[:, (chosen + first).view(-1)]
+    return around.view(features, n, particles, 3).transpose(0, 1).amax(-1)
+
+
 def there(x: Tensor) -> Tensor:
     return x[:, :, :1].abs() > 0.5
 
@@ -235,7 +245,7 @@ NETWORKS: dict[str, tuple[tuple[int, ...], Callable[[], nn.Module]]] = {
             Recurrent(nn.LSTM(3, 5, batch_first=True, bidirectional=True)),
         ),
     ),
-    "neighbours": ((7, 3), lambda: Branches(ParticleNet(), neighbours)),
+    "neighbours": ((7, 3), lambda: Branches(ParticleNet(), neighbours, neighbours_of_all)),
     "transformer": (
         (6, 4),
         lambda: Branches(nn.TransformerEncoderLayer(4, 2, 8, activation="gelu", batch_first=True)),
