@@ -27,8 +27,9 @@ def _einsum(graph: FloatGraph, node: onnx.NodeProto) -> Place:
         )
     operands = [(graph.place(n), t) for n, t in zip(node.input, labels, strict=True)]
     if len(operands) == 1:
-        operands.append((graph.literal(np.float32(1)), ""))
-    return contraction(graph, *operands, out)
+        operands.append((graph.literal(np.ones(())), ""))
+    first, second = operands
+    return contraction(graph, first, second, out)
 
 
 def contraction(
@@ -39,7 +40,8 @@ def contraction(
     spread = [_spread(graph, place, labels, [*out, *summed]) for place, labels in (first, second)]
     if any(p.events is not None and p.events >= len(out) for p in spread):
         raise graph.unsupported("it runs over the axis that counts events")
-    return graph.contract(*spread, len(summed))
+    one, other = spread
+    return graph.contract(one, other, len(summed))
 
 
 def _spread(graph: FloatGraph, x: Place, labels: Labels, order: list[Hashable]) -> Place:

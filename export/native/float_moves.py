@@ -177,7 +177,7 @@ def _pad(graph: FloatGraph, node: onnx.NodeProto) -> Place:
     cut = tuple(slice(max(0, -a), n - max(0, -b)) for (a, b), n in zip(sides, x.shape, strict=True))
     inner, outer = x.at(x.index[cut]), np.maximum(sides, 0)
     if mode != "constant":
-        return x.at(np.pad(inner.index, outer, mode=mode))  # type: ignore[call-overload, no-any-return]
+        return x.at(np.pad(inner.index, outer, mode=mode))
     value = constant(graph, node, 2).item() if node.input[2:3] not in ([], [""]) else 0.0
     out = graph.elementwise("{0}", graph.literal(np.full(outer.sum(1) + inner.shape, value)))
     where = tuple(slice(a, a + n) for (a, _), n in zip(outer, inner.shape, strict=True))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
 import onnx
@@ -126,9 +127,9 @@ def _pool(graph: FloatGraph, node: onnx.NodeProto) -> Place:
     if not largest:
         counted = np.zeros((1, *x.shape[1:]))
         ends = wide if not told.get("count_include_pad", 0) else [*[0] * n, *more]
-        counted[
-            (0, *(slice(a, m - b) for a, b, m in zip(ends[:n], ends[n:], x.shape[1:], strict=True)))
-        ] = 1
+        sides = zip(ends[:n], ends[n:], x.shape[1:], strict=True)
+        inner_part = tuple(slice(a, length - b) for a, b, length in sides)
+        counted[0][inner_part] = 1
         parts = windows(Place("", counted.astype(np.int64)), lengths, told).index.sum(tuple(inner))
         if (parts == prod(lengths)).all():
             out = graph.elementwise(f"{{0}} * {np.float32(1 / prod(lengths))!s}f", out)
@@ -137,10 +138,9 @@ def _pool(graph: FloatGraph, node: onnx.NodeProto) -> Place:
     return as_events(out)
 
 
-def _beyond(told: dict[str, object], inside: Sequence[int], pads: list[int]) -> list[int]:
+def _beyond(told: dict[str, Any], inside: Sequence[int], pads: list[int]) -> list[int]:
     """Elements behind the padded end that the last window sees where sizes are rounded up."""
     lengths = told["kernel_shape"]
-    assert isinstance(lengths, list)
     n = len(lengths)
     if not told.get("ceil_mode", 0):
         return [0] * n

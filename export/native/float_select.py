@@ -39,7 +39,7 @@ def _in_order(graph: FloatGraph, x: Place, axis: int, count: int, largest: bool)
     step = values.affine()
     assert step is not None
     rows = [(p.buffer, _without(p, axis)) for p in (x, places)]
-    first = Place(values.buffer, values.index.take(0, axis))
+    first = Place(values.buffer, np.asarray(values.index.take(0, axis)))
     what = f"{length}, {count}, {'true' if largest else 'false'}"
     graph.loop(
         first,
@@ -50,7 +50,7 @@ def _in_order(graph: FloatGraph, x: Place, axis: int, count: int, largest: bool)
 
 
 def _without(x: Place, axis: int) -> Affine:
-    layout = Place(x.buffer, x.index.take(0, axis)).affine()
+    layout = Place(x.buffer, np.asarray(x.index.take(0, axis))).affine()
     assert layout is not None
     return layout
 

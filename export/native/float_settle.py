@@ -127,6 +127,7 @@ def _own_elements(
     if node.op_type != "GatherND" or any(a.name == "batch_dims" and a.i for a in node.attribute):
         return [node]
     maker = {name: n for n in nodes for name in n.output}
+    told: dict[str, Any]
     chain = [maker[node.input[1]]] if node.input[1] in maker else []
     while chain and chain[-1].op_type in ("Reshape", "Unsqueeze") and chain[-1].input[0] in maker:
         chain.append(maker[chain[-1].input[0]])

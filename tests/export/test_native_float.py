@@ -156,9 +156,8 @@ def model_of(node: onnx.NodeProto, constants: dict[str, Any]) -> onnx.ModelProto
 @pytest.mark.parametrize(
     ("kind", "constants", "words"),
     [
-        ("Erf", {}, "Erf"),
+        ("CumSum", {}, "CumSum"),
         ("Softmax", {}, "over the axis that counts events"),
-        ("Pow", {"e": np.float32(3)}, "squares"),
         ("Add", {"e": np.ones((3, 4), np.float32)}, "differs from event to event"),
         ("Gemm", {"e": np.full((4, 4), np.nan, np.float32)}, "NaN"),
         ("Gemm", {"e": np.zeros((4, 300_000), np.float32)}, "weights"),
