@@ -283,3 +283,25 @@ def test_layers(
         for number, (got, wanted) in enumerate(zip(parts, expected, strict=True)):
             error = np.abs(got - wanted[:events]).max()
             assert error <= TOLERANCE * np.abs(wanted).max(), f"branch {number}, {events} events"
+
+
+def test_nan_and_infinity_are_those_of_torch(
+    make_contract: Callable[..., InputContract],
+    make_native_float: Callable[..., CompiledRuntime],
+) -> None:
+    module = Branches(
+        *(lambda x: x.topk(3, 1)[0], lambda x: x.sort(1)[0], lambda x: x.amax(1), torch.relu),
+        *(lambda x: x.clamp(-1, 1), lambda x: x.softmax(1), lambda x: x.logsumexp(1)),
+        *(lambda x: torch.where(x > 0, x, 0.0), lambda x: x.abs().log(), torch.erf, torch.sign),
+        *(nn.Softplus(), nn.ELU(), nn.Hardtanh(), nn.LeakyReLU(), nn.Hardsigmoid(), torch.sigmoid),
+        *(lambda x: x.masked_fill(x > 0, -torch.inf).softmax(1), lambda x: torch.minimum(x, -x)),
+        *(lambda x: x.mean(1), lambda x: x.argmax(1).float(), torch.floor, lambda x: x**3),
+    )
+    x = np.random.default_rng(1).normal(size=(37, 5, 2)).astype(np.float32)
+    x.ravel()[::7] = np.resize([np.nan, np.inf, -np.inf, 0.0, 1e30], len(x.ravel()[::7]))
+    expected = module.double()(torch.from_numpy(x).double()).numpy()
+    engine = make_native_float(module.float(), make_contract(5, 2), expected.shape[1])
+    with np.errstate(over="ignore"):
+        wanted = expected.astype(np.float32)
+    for events in EVENTS:
+        np.testing.assert_allclose(engine.predict(x[:events]), wanted[:events], 1e-5, 1e-6)

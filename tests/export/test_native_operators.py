@@ -115,6 +115,9 @@ CASES: dict[str, str] = {
     + ints("k", 5)
     + "v, i = TopK <axis = 1, largest = 0> (f, k)\nj = Cast <to = 1> (i)\n"
     "y = Concat <axis = 1> (v, j)\n",
+    "equal large ones": "f = Floor(x)\n"
+    + ints("k", 5)
+    + "v, i = TopK <axis = 1> (f, k)\nj = Cast <to = 1> (i)\ny = Concat <axis = 1> (v, j)\n",
     "remainders": "a = Constant <value = float {0.7}> ()\nm = Mod <fmod = 1> (x, a)\n"
     "t = Cast <to = 7> (x10)\nh = Constant <value = int64 {3}> ()\nn = Mod(t, h)\nd = Div(t, h)\n"
     "o = Add(n, d)\np = Cast <to = 1> (o)\ny = Add(m, p)\n",

@@ -100,9 +100,9 @@ inline F sigmoid_part(F x) {
   return 1.0f / (1.0f + exponential_part(-x));
 }
 template <class F>
-inline F sign_part(F x) {
+inline F sign_part(F x) {  // 0 for a NaN, as torch has it
   const F one = F{} + 1.0f;
-  return x > 0.0f ? one : (x < 0.0f ? -one : x);
+  return x > 0.0f ? one : (x < 0.0f ? -one : F{});
 }
 template <class F>
 inline F sine_part(F x) {
