@@ -1,27 +1,31 @@
 """An ONNX graph as C++ statements on the tensors of one event, in float32.
 
 The statements know nothing of how many events are computed at once: a tensor's element is a `V`,
-one number or a block of them. What a node does is written in `float_layers` and `float_dense`.
+one number or a block of them. Truth values are 0 and 1, and integers are floats too: exact up to
+2^24. What a node does is written in the modules beside this one, operator by operator.
 """
 
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
 
 from triggerforge.errors import UnsupportedOperationError, did_you_mean
+from triggerforge.export.native.float_settle import EVENTS, settle
 from triggerforge.export.native.loops import loop_nest
 from triggerforge.export.native.place import Affine, Index, Place, laid_out_like, row_major
 
-Handler = Callable[["FloatGraph", onnx.NodeProto], Place]
+Handler = Callable[["FloatGraph", onnx.NodeProto], Place | Sequence[Place]]
 _HANDLERS: dict[str, Handler] = {}
-_CHEAP = re.compile(r"(\{\d+\}|[\s()+*,-]|V|\d[\w.]*(e-?\d+)?f|rectified|larger|smaller|absolute)*")
+_CHEAP = re.compile(
+    r"(\{\d+\}|[\s()+*,-]|V|\d[\w.]*(e-?\d+)?f|rectified|larger|smaller|absolute|chosen|greater|equal)*"
+)
 """expressions that cost no more than the memory that holding their values would"""
 _MOST_OPERANDS = 64
 """of one statement"""
@@ -74,25 +78,26 @@ class Deferred:
 
 
 class FloatGraph:
-    """One walk over an ONNX model whose first axis counts events."""
+    """One walk over an ONNX model; the first axis of its input and of its output counts events."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         graph = model.graph
         (given,), (wanted,) = graph.input, graph.output
-        self.constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
-        self.where = ""
+        settled = settle(model)
+        self.constants, self._kinds = settled.constants, settled.kinds
+        self.where = "the graph"
         """the node at hand, for error messages"""
         self.frames: dict[str, Place] = {}
         """buffers that have room around a tensor, and the whole of each"""
         self._names = 0
-        self._nodes = list(graph.node)
+        self._nodes = settled.nodes
         self._taken: list[str] = []
         self._deferred: dict[str, Deferred] = {}
         self._wanted = wanted.name
-        readers: list[str] = [name for node in graph.node for name in node.input]
+        readers: list[str] = [name for node in self._nodes for name in node.input]
         self._readers = Counter([*readers, wanted.name])
         shape = tuple(int(d.dim_value) for d in given.type.tensor_type.shape.dim[1:])
-        self._places = {given.name: row_major("in", shape)}
+        self._places = {given.name: as_events(row_major("in", shape))}
         self._program = FloatProgram(shape)
 
     def write(self) -> FloatProgram:
@@ -107,10 +112,15 @@ class FloatGraph:
             if node.op_type not in _HANDLERS:
                 known = did_you_mean(node.op_type, _HANDLERS)
                 raise self.unsupported(f"the native engine has no such operation; {known}")
-            place = _HANDLERS[node.op_type](self, node)
-            self._places |= dict.fromkeys((node.output[0], *self._taken), place)
+            found = _HANDLERS[node.op_type](self, node)
+            places = [found] if isinstance(found, Place) else found
+            if not all(place.index.size for place in places):
+                raise self.unsupported("a tensor without elements")
+            self._places |= dict(zip(node.output, places, strict=False))
+            self._places |= dict.fromkeys(self._taken, places[0])
             self._taken = []
-        result = self._places[self._wanted]
+        self.where = f"the output {self._wanted}"
+        result = self.one_event(self._wanted)
         self._program.outputs = result.index.size
         if result.buffer != "out":
             self.copy_into(row_major("out", result.shape), result)
@@ -124,25 +134,65 @@ class FloatGraph:
         """The values of a constant input; None where it depends on the event."""
         return self.constants.get(name)
 
-    def place(self, name: str, rank: int = 0) -> Place:
-        """A tensor of the event, or a constant, without its axis of events if it has more than `rank`."""
+    def kind(self, name: str) -> int:
+        """The ONNX element type of a tensor; 0 where it is not known."""
+        if name in self.constants:
+            return onnx.helper.np_dtype_to_tensor_dtype(self.constants[name].dtype)
+        return self._kinds.get(name, 0)
+
+    def place(self, name: str) -> Place:
+        """A tensor of the event, or a constant."""
         if name in self._places:
             return self._places[name]
         values = self.constants[name]
-        if values.ndim > rank:
-            if values.shape[0] != 1:
-                raise self.unsupported(
-                    f"a constant of shape {values.shape} differs from event to event"
-                )
-            values = values[0]
-        return Place(self.stored(values), row_major("", values.shape).index)
+        for axis, length in enumerate(values.shape):
+            if length and length % EVENTS == 0:
+                one = np.take(values, [0], axis)
+                if not np.array_equal(values, np.broadcast_to(one, values.shape), equal_nan=True):
+                    raise self.unsupported(f"the constant {name} differs from event to event")
+                values = one
+        return self.literal(values)
 
-    def axis(self, axis: int, rank: int) -> int:
-        """An axis of an ONNX tensor as one of the event's tensor of `rank` axes."""
-        own = axis - 1 if axis > 0 else axis + rank
-        if axis == 0 or not 0 <= own < rank:
+    def literal(self, values: NDArray[Any]) -> Place:
+        """A constant that is the same for every event."""
+        flat = row_major("", np.shape(values)).index
+        return Place(self.stored(np.asarray(values, np.float32)), flat)
+
+    def one_event(self, name: str) -> Place:
+        """The same without the axis of events, which must be the first."""
+        x = self.place(name)
+        if x.index.ndim == 0 or x.events not in (0, None) or x.shape[0] != 1:
+            raise self.unsupported(f"the first axis of {name} does not count events")
+        return Place(x.buffer, x.index[0])
+
+    def axis(self, axis: int, x: Place) -> int:
+        """An axis as a number from 0; raises for the one that counts events."""
+        rank = x.index.ndim
+        own = axis + rank if axis < 0 else axis
+        if not 0 <= own < rank:
+            raise self.unsupported(f"axis {axis} of a tensor of {rank} axes")
+        if own == x.events:
             raise self.unsupported("it runs over the axis that counts events")
         return own
+
+    def common(self, shape: Sequence[int], operands: Sequence[Place]) -> tuple[int | None, int]:
+        """`events` and `inner` of what `operands` are broadcast to."""
+        known = {
+            (len(shape) + p.events - p.index.ndim, p.shape[p.events], p.inner)
+            for p in operands
+            if p.events is not None
+        }
+        if not known:
+            return None, 1
+        if len(known) > 1:
+            raise self.unsupported("it mixes events: they are counted by different axes")
+        ((events, length, inner),) = known
+        for p in operands:
+            own = events - len(shape) + p.index.ndim
+            if p.events is None and own >= 0 and p.shape[own] != 1:
+                raise self.unsupported(f"a constant of shape {p.shape} differs from event to event")
+        assert shape[events] == length
+        return events, inner
 
     def stored(self, values: NDArray[Any]) -> str:
         """The name under which the program holds a constant."""
@@ -172,14 +222,14 @@ class FloatGraph:
 
         It is written where its values are first needed in memory, or as a part of what reads them.
         """
-        shape = np.broadcast_shapes(*(p.shape for p in operands))
+        shape = self.broadcast(*(p.shape for p in operands))
         spread = [Place(p.buffer, np.broadcast_to(p.index, shape)) for p in operands]
         expression, spread = self._with_operands_inside(expression, spread)
         strided = [self.strided(p) for p in spread]
         like = max(strided, key=lambda pair: sum(s != 0 for s in pair[1].strides))[1]
         out = laid_out_like(self._new_name(), shape, like)
         self._deferred[out.buffer] = Deferred(out, expression, [place for place, _ in strided])
-        return out
+        return Place(out.buffer, out.index, *self.common(shape, operands))
 
     def _with_operands_inside(
         self, expression: str, operands: list[Place]
@@ -205,6 +255,13 @@ class FloatGraph:
             read += held.seen_from(place)
         return expression.format(*texts), read
 
+    def broadcast(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape that all of them have after broadcasting."""
+        try:
+            return np.broadcast_shapes(*shapes)
+        except ValueError as error:
+            raise self.unsupported(f"shapes {shapes} of one event do not fit") from error
+
     def reduce(self, x: Place, axes: Sequence[int], combine: str) -> Place:
         """Elements along `axes` joined by `combine` of {0} and {1}, in pairs. The axes stay, length 1."""
         layout = x.affine()
@@ -226,7 +283,7 @@ class FloatGraph:
             columns = [Place(sums.buffer, i) for i in np.moveaxis(sums.index, -1, 0)]
             parts = columns + parts[rows.shape[-2] * rows.shape[-1] :]
         joined = self._joined(parts, combine)
-        return Place(joined.buffer, joined.index.reshape(kept))
+        return Place(joined.buffer, joined.index.reshape(kept)).of_events(x)
 
     def _rows(self, buffer: str, index: Index) -> Index | None:
         """(…, elements) as (…, terms, sums), the last ones left out; None if it is no use."""
@@ -250,10 +307,35 @@ class FloatGraph:
         while len(parts) > _MOST_OPERANDS:
             groups = range(0, len(parts), _MOST_OPERANDS)
             parts = [
-                self.elementwise(_tree(combine, len(g)), *g)
+                self.elementwise(_tree(combine, _places_for(len(g))), *g)
                 for g in (parts[i : i + _MOST_OPERANDS] for i in groups)
             ]
-        return self.elementwise(_tree(combine, len(parts)), *parts)
+        return self.elementwise(_tree(combine, _places_for(len(parts))), *parts)
+
+    def contract(self, first: Place, second: Place, axes: int, start: Place | None = None) -> Place:
+        """Products of two tensors that are broadcast together, summed over the last `axes` axes.
+
+        Sums begin with `start`, or with 0.
+        """
+        shape = self.broadcast(first.shape, second.shape)
+        kept, terms = shape[: len(shape) - axes], prod(shape[len(shape) - axes :])
+        wide = [self.strided(p.at(np.broadcast_to(p.index, shape)))[0] for p in (first, second)]
+        index = [p.index.reshape(*kept, terms) for p in wide]
+        parts = [
+            [Place(p.buffer, i[..., term]) for p, i in zip(wide, index, strict=True)]
+            for term in range(terms)
+        ]
+        few = _MOST_OPERANDS // 2
+        sums = []
+        for group in (parts[i : i + few] for i in range(0, terms, few)):
+            texts = [f"{{{2 * i}}} * {{{2 * i + 1}}}" for i in range(len(group))]
+            sums.append(
+                self.elementwise(_tree("{0} + {1}", texts), *(p for pair in group for p in pair))
+            )
+        if start is not None:
+            sums.append(Place(start.buffer, np.broadcast_to(start.index, kept)))
+        out = self._joined(sums, "{0} + {1}")
+        return Place(out.buffer, out.index, *self.common(shape, (first, second)))
 
     def strided(self, place: Place) -> tuple[Place, Affine]:
         """The tensor with its layout, copied first if its elements lie in no regular order."""
@@ -276,7 +358,7 @@ class FloatGraph:
         """The tensor in a buffer of its own, its last axis first."""
         out = self.new(place.shape)
         self.copy_into(out, place)
-        return out
+        return out.of_events(place)
 
     def only_reader(self, name: str) -> onnx.NodeProto | None:
         """The node that alone reads a tensor; None if there are more, or none."""
@@ -290,11 +372,11 @@ class FloatGraph:
 
     def result_name(self, node: onnx.NodeProto) -> str:
         """The tensor that the node at hand makes, with what it took along."""
-        return (*node.output, *self._taken)[-1]
+        return str((*node.output, *self._taken)[-1])
 
     def is_output(self, name: str) -> bool:
         """Whether a tensor is what the network gives back."""
-        return name == self._wanted
+        return bool(name == self._wanted)
 
     def fill(self, out: Place, value: str) -> None:
         """Writes the same `value` everywhere."""
@@ -314,27 +396,40 @@ class FloatGraph:
         )
         self._write(out, f"{x.buffer}[{{0}}]", [addresses])
 
-    def _write(self, out: Place, expression: str, operands: list[Place]) -> None:
-        layouts = [place.affine() for place in (out, *operands)]
-        known = [layout for layout in layouts if layout is not None]
-        assert len(known) == len(layouts)
+    def loop(self, out: Place, operands: list[tuple[str, Affine]], statement: str) -> None:
+        """`statement` for every element of `out`, {0}, … being the operands' at the same place."""
+        layout = out.affine()
+        assert layout is not None
+        names = [out.buffer, *(name for name, _ in operands)]
 
         def filled(addresses: list[str]) -> str:
-            names = [place.buffer for place in (out, *operands)]
             elements = [f"{n}[{a}]" for n, a in zip(names, addresses, strict=True)]
-            return f"{elements[0]} = {expression.format(*elements[1:])};"
+            return statement.format(*elements[1:], out=elements[0])
 
-        self.emit(loop_nest(out.shape, known, filled))
+        self.emit(loop_nest(out.shape, [layout, *(a for _, a in operands)], filled))
+
+    def _write(self, out: Place, expression: str, operands: list[Place]) -> None:
+        known = [(p.buffer, layout) for p in operands for layout in [p.affine()] if layout]
+        assert len(known) == len(operands)
+        self.loop(out, known, f"{{out}} = {expression};")
 
 
-def _tree(combine: str, count: int) -> str:
-    """{0}, {1}, …, joined in pairs: short ways, and sums that lose few bits."""
-    texts = [f"{{{i}}}" for i in range(count)]
+def _tree(combine: str, texts: list[str]) -> str:
+    """The texts joined in pairs, and pairs of pairs: short ways, and sums that lose few bits."""
     while len(texts) > 1:
         odd = texts[len(texts) // 2 * 2 :]
         pairs = zip(texts[::2], texts[1::2], strict=False)
         texts = [f"({combine.format(a, b)})" for a, b in pairs] + odd
     return texts[0]
+
+
+def _places_for(count: int) -> list[str]:
+    return [f"{{{i}}}" for i in range(count)]
+
+
+def as_events(place: Place) -> Place:
+    """A tensor of one event as one whose first axis counts events."""
+    return Place(place.buffer, place.index[None], 0)
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def quantized_network(name: str, quantized: QuantizedModel) -> LibraryNetwork:
         contract=contract,
         outputs=quantized.classes,
         formats=tuple(map(str, quantized.output_formats)),
-        sources=write_source(quantized.alir),
+        sources=write_source(quantized.alir, contract.shape),
         result="double",
         numbers=(
             "The firmware's bits.\n"

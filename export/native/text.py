@@ -19,8 +19,14 @@ def filled(names: dict[str, bool], values: dict[str, Any]) -> dict[str, str]:
 def number_list(values: NDArray[Any]) -> str:
     """Elements as C++ literals that read back as the same numbers."""
     if values.dtype == np.float32:
-        return ", ".join(f"{np.format_float_scientific(v, unique=True)}f" for v in values)
+        return ", ".join(map(_float, values))
     return ", ".join(map(repr, values.tolist()))
+
+
+def _float(value: np.float32) -> str:
+    if np.isfinite(value):
+        return f"{np.format_float_scientific(value, unique=True)}f"
+    return "NAN" if np.isnan(value) else f"{'-' if value < 0 else ''}INFINITY"
 
 
 def text_of(name: str) -> str:

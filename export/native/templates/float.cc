@@ -1,8 +1,10 @@
 // A network in float32, made from its ONNX graph. No allocation, no lock, no state.
 #include "network.h"
 
+#include "choices.h"
 #include "events.h"
 #include "products.h"
+#include "recurrent.h"
 
 namespace {
 
