@@ -209,7 +209,7 @@ def test_from_a_file_to_verified_firmware(tmp_path: Path) -> None:
     assert exact == {"alir", "onnxruntime-quantized", "native-int", "rtl"}
     assert {r["candidate"] for r in result["parity"]} == exact
     not_run = result["benchmark"]["not_run"]
-    assert set(not_run) == {"hls4ml", "torch", "onnxruntime"}
+    assert set(not_run) == {"hls4ml", "torch", "onnxruntime", "native"}
     assert "needs a trained model" in not_run["onnxruntime"]
     assert set(result["metrics"]) == {"quantized", "firmware"}
     assert {r["engine"] for r in result["latency"]} == exact - {"rtl"}
