@@ -88,6 +88,15 @@ def require_part(part: Any, what: str) -> Any:
     return part
 
 
+def _float_file(source: EngineSource) -> Path:
+    from triggerforge.export.files import FLOAT_FILE
+
+    folder: Path = require_part(source.export_folder, "an export folder")
+    if not (folder / FLOAT_FILE).is_file():  # a network that came as a quantised file
+        require_part(source.trained, "a trained model")
+    return folder / FLOAT_FILE
+
+
 @ENGINES.register("torch")
 def _torch(source: EngineSource) -> Runtime:
     from triggerforge.export.engines.torch import TorchRuntime
@@ -98,12 +107,8 @@ def _torch(source: EngineSource) -> Runtime:
 @ENGINES.register("onnxruntime")
 def _onnxruntime(source: EngineSource) -> Runtime:
     from triggerforge.export.engines.onnxruntime import OnnxRuntime
-    from triggerforge.export.files import FLOAT_FILE
 
-    folder = require_part(source.export_folder, "an export folder")
-    if not (folder / FLOAT_FILE).is_file():  # a network that came as a quantised file
-        require_part(source.trained, "a trained model")
-    return OnnxRuntime("onnxruntime", "float", folder / FLOAT_FILE)
+    return OnnxRuntime("onnxruntime", "float", _float_file(source))
 
 
 @ENGINES.register("onnxruntime-quantized")
@@ -132,12 +137,8 @@ def _hgq2(source: EngineSource) -> Runtime:
 @ENGINES.register("native")
 def _native(source: EngineSource) -> Runtime:
     from triggerforge.export.engines.native import NativeRuntime
-    from triggerforge.export.files import FLOAT_FILE
 
-    folder = require_part(source.export_folder, "an export folder")
-    if not (folder / FLOAT_FILE).is_file():  # a network that came as a quantised file
-        require_part(source.trained, "a trained model")
-    return NativeRuntime(folder / FLOAT_FILE)
+    return NativeRuntime(_float_file(source))
 
 
 @ENGINES.register("native-int")
@@ -145,3 +146,31 @@ def _native_int(source: EngineSource) -> Runtime:
     from triggerforge.export.engines.native_int import NativeIntRuntime
 
     return NativeIntRuntime(require_part(source.quantized, "a quantised model"))
+
+
+@ENGINES.register("triton")
+def _triton(source: EngineSource) -> Runtime:
+    from triggerforge.export.engines.triton import TritonRuntime
+
+    return TritonRuntime(_float_file(source))
+
+
+@ENGINES.register("torch-cuda-graph")
+def _torch_cuda_graph(source: EngineSource) -> Runtime:
+    from triggerforge.export.engines.torch_cuda_graph import TorchCudaGraphRuntime
+
+    return TorchCudaGraphRuntime(require_part(source.trained, "a trained model"))
+
+
+@ENGINES.register("cuda-persistent")
+def _cuda_persistent(source: EngineSource) -> Runtime:
+    from triggerforge.export.engines.cuda_persistent import PersistentRuntime
+
+    return PersistentRuntime(_float_file(source))
+
+
+@ENGINES.register("cuda-int")
+def _cuda_int(source: EngineSource) -> Runtime:
+    from triggerforge.export.engines.cuda_int import CudaIntRuntime
+
+    return CudaIntRuntime(require_part(source.quantized, "a quantised model"))

@@ -13,10 +13,6 @@ from numpy.typing import NDArray
 from triggerforge.export.native.float_graph import FloatGraph, attributes, handles
 from triggerforge.export.native.place import Affine, Place
 
-PADDING = 16
-"""floats in the widest register: rows of weights and of outputs begin at multiples of it"""
-
-
 @handles("Gemm")
 def _gemm(graph: FloatGraph, node: onnx.NodeProto) -> Place:
     told = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0} | attributes(node)
@@ -73,8 +69,7 @@ def _conv(graph: FloatGraph, node: onnx.NodeProto) -> Place:
         layout = Affine(layout.offset, (layout.strides[0], 0, layout.strides[1]))
     channel, *moves = layout.strides
     taps = weights.reshape(*weights.shape[:2], *lengths).transpose(2, 3, 1, 0)
-    result = _products(
-        graph,
+    result = graph.products(
         node,
         Place(x.buffer, np.asarray(layout.offset)),
         taps,
@@ -116,8 +111,7 @@ def _rows(
     rows = x.shape[:-1]
     flat = Place(x.buffer, x.index.reshape(-1, x.shape[-1]))
     flat, layout = graph.strided(flat)
-    result = _products(
-        graph,
+    result = graph.products(
         node,
         Place(flat.buffer, np.asarray(layout.offset)),
         weights[None, None],
@@ -135,29 +129,6 @@ def _rows(
         },
     )
     return Place(result.buffer, result.index.reshape(*rows, -1))
-
-
-def _products(
-    graph: FloatGraph,
-    node: onnx.NodeProto,
-    start: Place,
-    taps: NDArray[Any],
-    bias: NDArray[Any],
-    layer: dict[str, int],
-) -> Place:
-    """The kernel's call: weights `taps` (ky, kx, in, out) -> (oy, ox, out)."""
-    width = taps.shape[-1]
-    whole = -(-width // PADDING) * PADDING
-    ends = [(0, 0)] * (taps.ndim - 1) + [(0, whole - width)]
-    weights = graph.stored(np.pad(taps, ends).astype(np.float32))
-    biases = graph.stored(np.pad(bias, (0, whole - width)).astype(np.float32))
-    out = graph.padded((layer["oy"], layer["ox"]), width, whole)
-    layer = layer | {"ci": taps.shape[2], "co": width, "padded": whole}
-    layer["relu"] = int(graph.takes_relu(node))
-    told = ", ".join(f".{name} = {value}" for name, value in layer.items())
-    begin = f"{start.buffer} + {int(start.index)}"
-    graph.emit(f"products<Layer{{{told}}}>({begin}, {weights}, {biases}, {out.buffer});")
-    return out
 
 
 def padded(graph: FloatGraph, x: Place, pads: list[int], value: str) -> Place:

@@ -20,6 +20,8 @@ from triggerforge.export.native.place import Affine, Place, laid_out_like, row_m
 
 Handler = Callable[["FloatGraph", onnx.NodeProto], Place]
 _HANDLERS: dict[str, Handler] = {}
+_PADDING = 16
+"""floats in the widest register: rows of weights and of outputs begin at multiples of it"""
 
 
 def handles(*names: str) -> Callable[[Handler], Handler]:
@@ -48,6 +50,9 @@ class FloatProgram:
 class FloatGraph:
     """One walk over an ONNX model whose first axis counts events."""
 
+    engine = "native"
+    """whose operations are meant, in error messages"""
+
     def __init__(self, model: onnx.ModelProto) -> None:
         graph = model.graph
         (given,), (wanted,) = graph.input, graph.output
@@ -74,7 +79,7 @@ class FloatGraph:
             self.where = f"{node.op_type} ({node.name})"
             if node.op_type not in _HANDLERS:
                 known = did_you_mean(node.op_type, _HANDLERS)
-                raise self.unsupported(f"the native engine has no such operation; {known}")
+                raise self.unsupported(f"the {self.engine} engine has no such operation; {known}")
             place = _HANDLERS[node.op_type](self, node)
             self._places |= dict.fromkeys((node.output[0], *self._taken), place)
             self._taken = ()
@@ -170,6 +175,31 @@ class FloatGraph:
         """The tensor in a buffer of its own, its last axis first."""
         out = self.new(place.shape)
         self.copy_into(out, place)
+        return out
+
+    def products(
+        self,
+        node: onnx.NodeProto,
+        start: Place,
+        taps: NDArray[Any],
+        bias: NDArray[Any],
+        layer: dict[str, int],
+    ) -> Place:
+        """x times weights `taps` (ky, kx, in, out) -> (oy, ox, out), and a ReLU that follows.
+
+        x[oy, ox, ky, kx, in] lies at `start` and in steps of `layer`: y_step, x_step, y_tap, x_tap, c_tap.
+        """
+        width = taps.shape[-1]
+        whole = -(-width // _PADDING) * _PADDING
+        ends = [(0, 0)] * (taps.ndim - 1) + [(0, whole - width)]
+        weights = self.stored(np.pad(taps, ends).astype(np.float32))
+        biases = self.stored(np.pad(bias, (0, whole - width)).astype(np.float32))
+        out = self.padded((layer["oy"], layer["ox"]), width, whole)
+        layer = layer | {"ci": taps.shape[2], "co": width, "padded": whole}
+        layer["relu"] = int(self.takes_relu(node))
+        told = ", ".join(f".{name} = {value}" for name, value in layer.items())
+        begin = f"{start.buffer} + {int(start.index)}"
+        self.emit(f"products<Layer{{{told}}}>({begin}, {weights}, {biases}, {out.buffer});")
         return out
 
     def takes_relu(self, node: onnx.NodeProto) -> bool:

@@ -8,10 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def filled(names: dict[str, bool], values: dict[str, Any]) -> dict[str, str]:
-    """File name -> text of each template, with `values` in those that have places for them."""
+def filled(
+    names: dict[str, bool], values: dict[str, Any], room: str = "native"
+) -> dict[str, str]:
+    """File name -> text of each template, with `values` in those that have places for them.
+
+    The templates lie under `export/room`, "native" or "gpu".
+    """
     return {
-        name: Template(_text(name)).substitute(values) if has_places else _text(name)
+        name: Template(_text(room, name)).substitute(values) if has_places else _text(room, name)
         for name, has_places in names.items()
     }
 
@@ -23,5 +28,5 @@ def number_list(values: NDArray[Any]) -> str:
     return ", ".join(map(repr, values.tolist()))
 
 
-def _text(name: str) -> str:
-    return (files("triggerforge.export") / "native" / "templates" / name).read_text()
+def _text(room: str, name: str) -> str:
+    return (files("triggerforge.export") / room / "templates" / name).read_text()
