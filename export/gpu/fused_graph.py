@@ -65,8 +65,12 @@ class FusedGraph(FloatGraph):
             for number in range(len(index)):
                 text = f"({expression.replace('{0}', f'{{{number}}}').replace('{out}', text)})"
             return self._known(Formula(text, [(x.buffer, row) for row in index]), shape)
-        axis = 1 if self.writer.moves(x.buffer, index) <= self.writer.moves(x.buffer, index.T) else 2
-        matrix = self.writer.reduced(x.buffer, index if axis == 1 else index.T, axis, start, expression)
+        axis = (
+            1 if self.writer.moves(x.buffer, index) <= self.writer.moves(x.buffer, index.T) else 2
+        )
+        matrix = self.writer.reduced(
+            x.buffer, index if axis == 1 else index.T, axis, start, expression
+        )
         return self._known(matrix, shape)
 
     def products(

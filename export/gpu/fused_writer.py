@@ -21,11 +21,13 @@ from triggerforge.export.gpu.fused_values import (
 from triggerforge.export.native.float_graph import FloatProgram
 from triggerforge.export.native.place import Affine, Index, Place
 
+_SUM = "tl.sum({0}, {axis}, keep_dims=True)"
+_NAN = " + tl.sum(tl.where({0} == {0}, 0.0, {0}), {axis}, keep_dims=True)"  # which max and min lose
 _REDUCED = {
-    "{out} + {0}": ("{0}", "tl.sum({0}, {axis}, keep_dims=True)"),
-    "{out} + {0} * {0}": ("{0} * {0}", "tl.sum({0}, {axis}, keep_dims=True)"),
-    "larger({out}, {0})": ("{0}", "tl.reduce({0}, {axis}, larger, keep_dims=True)"),
-    "smaller({out}, {0})": ("{0}", "tl.reduce({0}, {axis}, smaller, keep_dims=True)"),
+    "{out} + {0}": ("{0}", _SUM),
+    "{out} + {0} * {0}": ("{0} * {0}", _SUM),
+    "larger({out}, {0})": ("{0}", "tl.max({0}, {axis}, keep_dims=True)" + _NAN),
+    "smaller({out}, {0})": ("{0}", "tl.min({0}, {axis}, keep_dims=True)" + _NAN),
 }
 
 
@@ -75,7 +77,9 @@ class FusedWriter:
         """Elements (rows, in) of every event times weights (in, out), plus the bias (out,)."""
         rows, columns = index.shape
         inner, outer = padded_columns(columns), padded_columns(weights.shape[1])
-        x = self._flat(self._masked(self.block(buffer, index), index.shape, "0.0", rows=False), index.shape)
+        x = self._flat(
+            self._masked(self.block(buffer, index), index.shape, "0.0", rows=False), index.shape
+        )
         w = self._stored(weights, (inner, outer))
         b = self._stored(bias[None], (1, outer))
         self.rows = max(self.rows, padded_rows(rows))
@@ -92,7 +96,7 @@ class FusedWriter:
     def reduced(self, buffer: str, index: Index, axis: int, start: str, expression: str) -> Matrix:
         """Elements (rows, columns) of every event joined over rows, axis 1, or columns, axis 2."""
         element, joined = _REDUCED[expression]
-        x = self._let(translated(element.format(self._whole(self.block(buffer, index), index.shape))))
+        x = self._let(element.format(self._whole(self.block(buffer, index), index.shape)))
         x = self._masked(x, index.shape, translated(start), rows=axis == 1, columns=axis == 2)
         rows, columns = (1, index.shape[1]) if axis == 1 else (index.shape[0], 1)
         return Matrix(self._let(joined.format(x, axis=axis)), rows, columns)

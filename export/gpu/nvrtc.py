@@ -32,7 +32,9 @@ def compiled_cubin(
     told = [repr(compiler.nvrtcVersion()), repr(_OPTIONS), main, architecture]
     told += [part for item in sorted(sources.items()) for part in item]
     name = f"{hashed(told)}.cubin"
-    return kept(name, lambda: _compile(compiler, dict(sources), main, architecture), cache).read_bytes()
+    return kept(
+        name, lambda: _compile(compiler, dict(sources), main, architecture), cache
+    ).read_bytes()
 
 
 def nvrtc() -> Any:
@@ -72,4 +74,3 @@ def _log(compiler: Any, program: Any) -> str:
     text = b" " * size
     compiler.nvrtcGetProgramLog(program, text)
     return text.rstrip(b"\0 \n").decode(errors="replace")[-2000:]
-

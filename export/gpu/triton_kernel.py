@@ -112,7 +112,7 @@ def triton() -> Any:
     try:
         import triton as package
         import triton.language
-        import triton.runtime.errors  # noqa: F401  both are used as attributes
+        import triton.runtime.errors
     except ImportError as error:
         raise MissingToolError(
             "triton was not found; install the dependency group `gpu` "

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from triggerforge.export.native.float_graph import FloatGraph, attributes, handles
 from triggerforge.export.native.place import Affine, Place
 
+
 @handles("Gemm")
 def _gemm(graph: FloatGraph, node: onnx.NodeProto) -> Place:
     told = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0} | attributes(node)

@@ -18,6 +18,7 @@ _TEMPLATES = {
     "network.h": True,
     "module.cc": True,
     "products.h": False,
+    "layer.h": False,
     "functions.h": False,
     "vectors.h": False,
 }
@@ -47,7 +48,7 @@ def write_float_source(model: onnx.ModelProto) -> dict[str, str]:
             "inputs": program.inputs,
             "outputs": program.outputs,
             "result": "float",
-            "constants": "\n".join(_constant(n, v) for n, v in program.constants.items()),
+            "constants": constants_text(program.constants),
             "buffers": "\n".join(
                 f"  alignas(64) V {name}[{size}];" for name, size in program.buffers.items()
             ),
@@ -56,6 +57,11 @@ def write_float_source(model: onnx.ModelProto) -> dict[str, str]:
             ),
         },
     )
+
+
+def constants_text(constants: dict[str, NDArray[Any]]) -> str:
+    """Weights and addresses as arrays."""
+    return "\n".join(_constant(name, values) for name, values in constants.items())
 
 
 def _constant(name: str, values: NDArray[Any]) -> str:

@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def filled(
-    names: dict[str, bool], values: dict[str, Any], room: str = "native"
-) -> dict[str, str]:
+def filled(names: dict[str, bool], values: dict[str, Any], room: str = "native") -> dict[str, str]:
     """File name -> text of each template, with `values` in those that have places for them.
 
     The templates lie under `export/room`, "native" or "gpu".

@@ -3,15 +3,9 @@
 #include <algorithm>
 
 #include "functions.h"
+#include "layer.h"
 
 namespace triggerforge {
-
-// What is known of a layer when it is compiled: sizes, and how far apart its inputs lie.
-struct Layer {
-  long oy, ox, ky, kx, y_step, x_step, y_tap, x_tap, c_tap;
-  long ci, co, padded;
-  int relu;
-};
 
 constexpr int chains = 8;  // products under way at once: two units, four cycles each
 constexpr int sums = registers - 4;

@@ -2,11 +2,9 @@
 compiles it; on a card the engine gives them too."""
 
 import ctypes
-import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +19,6 @@ from triggerforge.export.gpu.nvrtc import compiled_cubin
 from triggerforge.export.gpu.source import BLOCK, MAIN, write_integer_source
 from triggerforge.export.native.build import compiled
 from triggerforge.export.probe import central_inputs, random_port_inputs
-from triggerforge.export.runtime import EngineSource
 
 HOST = Path(__file__).parent / "host" / "cuda_host.h"
 LAUNCH = f"""

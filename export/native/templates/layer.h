@@ -1,0 +1,13 @@
+// The sizes of a layer of products.
+#pragma once
+
+namespace triggerforge {
+
+// What is known of a layer when it is compiled: sizes, and how far apart its inputs lie.
+struct Layer {
+  long oy, ox, ky, kx, y_step, x_step, y_tap, x_tap, c_tap;
+  long ci, co, padded;
+  int relu;
+};
+
+}  // namespace triggerforge
