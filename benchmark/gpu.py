@@ -8,6 +8,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from triggerforge.compression.quantized_model import MODEL_FILE, QuantizedModel
 from triggerforge.errors import TriggerForgeError
 from triggerforge.export.engines.triton import TritonRuntime
 from triggerforge.export.files import FLOAT_FILE
-from triggerforge.export.gpu.device import require_gpu
+from triggerforge.export.gpu.device import require_gpu, timer
 from triggerforge.export.gpu.runtime import DeviceRuntime
 from triggerforge.export.runtime import ENGINES, EngineSource, Runtime
 from triggerforge.training.trained import load_trained
@@ -89,7 +90,7 @@ def alternated(
     for _ in range(_ROUNDS):
         for place in shuffle(len(names)):
             name = names[place]
-            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            begin, end = timer(), timer()
             begin.record()
             engines[name](x, outputs[name])
             end.record()
@@ -131,8 +132,7 @@ def _made(source: EngineSource) -> dict[str, Runtime]:
     assert source.export_folder is not None
     file = source.export_folder / FLOAT_FILE
     wanted: dict[str, Callable[[], Runtime]] = {
-        name: (lambda name=name: ENGINES[name](source))
-        for name in _ENGINES  # type: ignore[misc]
+        name: partial(ENGINES[name], source) for name in _ENGINES
     }
     wanted |= {
         "triton-fp16": lambda: TritonRuntime(file, "fp16"),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from triggerforge.export.files import read_onnx
 from triggerforge.export.gpu.cooperative import ENTRY, MAIN, THREADS, write_persistent_source
-from triggerforge.export.gpu.device import Kernel, architecture, require_gpu
+from triggerforge.export.gpu.device import Kernel, architecture, new_stream, require_gpu
 from triggerforge.export.gpu.mailbox import Mailbox, room
 from triggerforge.export.gpu.nvrtc import compiled_cubin
 from triggerforge.export.metadata import read_metadata
@@ -37,7 +37,7 @@ class PersistentRuntime:
         sources, inputs, outputs = write_persistent_source(proto)
         device = require_gpu()
         self._kernel = Kernel(compiled_cubin(sources, MAIN, architecture(device)), ENTRY)
-        self._stream = torch.cuda.Stream(device)
+        self._stream = new_stream(device)
         memory = torch.zeros(room(inputs, outputs), dtype=torch.uint8, pin_memory=True)
         self._mailbox = Mailbox(memory.numpy(), inputs, outputs, self._start)
 

@@ -1,6 +1,8 @@
 """The full-precision torch module on a GPU, a bound call replayed as one CUDA graph."""
 
 import copy
+from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,8 +26,9 @@ class TorchCudaGraphRuntime(DeviceRuntime):
             y.copy_(self.module(x))
 
 
-def without_tf32() -> torch.backends.ContextProp:
+def without_tf32() -> AbstractContextManager[Any]:
     """A context in which convolutions multiply all bits of a float32; products of matrices do anyway."""
-    return torch.backends.cudnn.flags(
+    settings: AbstractContextManager[Any] = torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=False, allow_tf32=False
     )
+    return settings

@@ -62,7 +62,7 @@ def _compile(compiler: Any, sources: dict[str, str], main: str, architecture: st
         if status != compiler.nvrtcResult.NVRTC_SUCCESS:
             raise ToolFailedError(f"NVRTC does not compile {main}: {_log(compiler, program)}")
         _, size = compiler.nvrtcGetCUBINSize(program)
-        code = b" " * size
+        code: bytes = b" " * size
         compiler.nvrtcGetCUBIN(program, code)
         return code
     finally:
@@ -71,6 +71,6 @@ def _compile(compiler: Any, sources: dict[str, str], main: str, architecture: st
 
 def _log(compiler: Any, program: Any) -> str:
     _, size = compiler.nvrtcGetProgramLogSize(program)
-    text = b" " * size
+    text: bytes = b" " * size
     compiler.nvrtcGetProgramLog(program, text)
     return text.rstrip(b"\0 \n").decode(errors="replace")[-2000:]

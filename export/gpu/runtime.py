@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from triggerforge.export.gpu.device import new_stream
 from triggerforge.export.runtime import require_buffers, require_inputs
 
 
@@ -54,7 +55,7 @@ class DeviceRuntime(ABC):
                 self.enqueue(device_x, device_y)
             host_y.copy_(device_y, non_blocking=True)
 
-        run = captured(work) if self.device.type == "cuda" else work
+        run = captured(work, self.device) if self.device.type == "cuda" else work
 
         def call() -> None:
             host_x.copy_(source)
@@ -74,12 +75,12 @@ class DeviceRuntime(ABC):
             torch.cuda.current_stream(self.device).synchronize()
 
 
-def captured(work: Callable[[], None]) -> Callable[[], None]:
+def captured(work: Callable[[], None], device: torch.device) -> Callable[[], None]:
     """`work` recorded in a CUDA graph; calling it replays the graph on torch's current stream.
 
     It runs a few times first: libraries take memory and compile at their first calls.
     """
-    stream = torch.cuda.Stream()
+    stream = new_stream(device)
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(3):

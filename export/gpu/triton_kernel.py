@@ -12,7 +12,7 @@ from torch import Tensor
 
 from triggerforge.errors import MissingToolError, ModelError, UnsupportedOperationError
 from triggerforge.export.gpu.cache import hashed, kept
-from triggerforge.export.gpu.device import require_gpu
+from triggerforge.export.gpu.device import require_gpu, timer
 from triggerforge.export.gpu.fused import FusedKernel
 
 Precision = Literal["fp32", "fp16", "bf16"]
@@ -98,7 +98,7 @@ class TritonKernel:
                 self.start(x, y, tile)
         except self._triton.runtime.errors.OutOfResources:
             return None
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin, end = timer(), timer()
         begin.record()
         for _ in range(10):
             self.start(x, y, tile)
