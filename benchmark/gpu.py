@@ -112,14 +112,16 @@ def _network(name: str, source: EngineSource, device: torch.device, bandwidth: f
         f"\n{name}: bulk, x and y on the card; ns an event (median), share of the copy's bandwidth"
     )
     for batch in BATCHES:
-        x = torch.randn((batch, *shape), device=device)
-        y = {
-            n: torch.empty((batch, outputs), dtype=kind, device=device) for n, kind in kinds.items()
-        }
-        for engine, took in alternated(on_card, x, y).items():
+        try:
+            x = torch.randn((batch, *shape), device=device)
+            y = {n: x.new_empty((batch, outputs), dtype=kind) for n, kind in kinds.items()}
+            timed = alternated(on_card, x, y)
+        except torch.OutOfMemoryError:
+            _line(f"{batch:9,} not run: the card's memory does not hold them")
+            break
+        for engine, took in timed.items():
             seconds = float(np.median(took))
-            moved = x.nbytes + y[engine].nbytes
-            share = moved / seconds / bandwidth
+            share = (x.nbytes + y[engine].nbytes) / seconds / bandwidth
             _line(f"{batch:9,} {engine:20} {seconds / batch * 1e9:12.3f} ns {share:8.1%}")
     _line(f"{name}: one event from the host's memory and back, bound; µs")
     for engine, took in latencies(made, shape).items():

@@ -1,6 +1,7 @@
 """Events handed to a kernel that is already running, through memory that both sides see."""
 
 import ctypes
+import time
 import weakref
 from collections.abc import Callable
 
@@ -16,6 +17,8 @@ FLAGS = 256
 _ASKED, _ANSWERED, _STOP, _RUNNING = (64 // 4 * line for line in range(4))
 _PATIENCE = 2_000_000_000
 """ns without an answer after which a call fails"""
+_FAREWELL = 0.5
+"""seconds that a kernel, told to stop, is waited for"""
 
 Start = Callable[[int], None]
 """starts a kernel that has answered so many events; returns at once"""
@@ -85,4 +88,8 @@ def _whole(size: int) -> int:
 
 
 def _tell_to_stop(flags: NDArray[np.uint32]) -> None:
+    """Waits for the kernel's last word, for afterwards the memory is somebody else's."""
     flags[_STOP] = 1
+    end = time.monotonic() + _FAREWELL
+    while flags[_RUNNING] and time.monotonic() < end:
+        time.sleep(1e-4)

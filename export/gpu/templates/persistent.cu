@@ -8,7 +8,7 @@
 // ns of a clock that all SMs share.
 inline unsigned long long now() {
   unsigned long long ns;
-  asm volatile("mov.u64 %0, %globaltimer;" : "=l"(ns));
+  asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(ns));
   return ns;
 }
 #endif

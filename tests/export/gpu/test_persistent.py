@@ -132,6 +132,7 @@ def test_the_kernel_ends_when_its_mailbox_is_forgotten(on_cpu: Callable[[str], A
 
 def test_without_an_answer_a_call_fails_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mailbox, "_PATIENCE", 50_000_000)
+    monkeypatch.setattr(mailbox, "_FAREWELL", 0.01)
     memory = np.zeros(room(4, 2), np.uint8)
     started: list[int] = []
     call = Mailbox(memory, 4, 2, started.append).bind(
