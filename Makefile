@@ -38,7 +38,7 @@ lint: $(READY)  ## ruff and strict mypy
 	$(BIN)/mypy
 
 bench: $(READY)  ## every engine and network side by side: runs/bench/
-	$(BIN)/triggerforge benchmark configs/bench.yaml
+	$(BIN)/python -m triggerforge.benchmark.suite -o runs/bench
 
 lock:  ## resolve pyproject.toml anew into constraints.txt
 	$(BIN)/uv pip compile pyproject.toml --group dev --python-version 3.11 --no-header --no-annotate --quiet \

@@ -1,7 +1,6 @@
 """`triggerforge check`: what is installed, what is missing, how to get it."""
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rich.console import Console
@@ -9,6 +8,7 @@ from rich.table import Table
 
 from triggerforge.config.compress import QKerasConfig
 from triggerforge.errors import MissingToolError
+from triggerforge.packages import find_packages, package_version
 from triggerforge.result import TOOLS
 from triggerforge.tools import find_tools
 
@@ -19,7 +19,9 @@ def check() -> None:
     console.print(_packages())
     console.print(_tools())
     missing = [tool.advice for tool in find_tools() if tool.required and not tool.found]
-    missing += [f"{name} is not installed; `make setup`" for name in TOOLS if not _version(name)]
+    missing += [
+        f"{name} is not installed; `make setup`" for name in TOOLS if not package_version(name)
+    ]
     if missing:
         raise MissingToolError("\n  ".join(["a default run is incomplete:", *missing]))
 
@@ -28,8 +30,13 @@ def _packages() -> Table:
     table = Table(title=f"Python {platform.python_version()}", title_justify="left")
     table.add_column("package")
     table.add_column("version")
+    table.add_column("what for", overflow="fold")
     for name in TOOLS:
-        table.add_row(name, _version(name) or "[red]missing[/red]")
+        table.add_row(name, package_version(name) or "[red]missing[/red]", "every run")
+    for package in find_packages():
+        state = package.version or "[yellow]missing[/yellow]"
+        note = "" if package.version else f"; {package.how_to_get}"
+        table.add_row(package.name, state, package.purpose + note)
     return table
 
 
@@ -45,10 +52,3 @@ def _tools() -> Table:
     state = "found" if qkeras.is_file() else "[yellow]missing[/yellow]"
     table.add_row("qkeras", state, "trains QKeras models", f"`make qkeras` makes {qkeras}")
     return table
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

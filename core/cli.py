@@ -71,7 +71,10 @@ def build_parser() -> argparse.ArgumentParser:
     score.add_argument(
         "--engine",
         default="onnxruntime-quantized",
-        help="alir, hgq2, native-int, onnxruntime, onnxruntime-quantized, torch; hls4ml, rtl build the firmware first",
+        metavar="ENGINE[,ENGINE…]",
+        help="alir, hgq2, litert, native, native-int, onnxruntime, onnxruntime-quantized, openvino, "
+        "torch, torch-compile; hls4ml, rtl build the firmware first; of several the first that can "
+        "run here",
     )
     _common(score)
     _runs(score)
@@ -153,7 +156,7 @@ def _score(options: argparse.Namespace) -> None:
     from triggerforge.pipeline import Run, score
 
     run = Run(load_config(options.config, options.set, options.quick), options.runs)
-    score(run, options.file, options.output, options.engine)
+    score(run, options.file, options.output, *options.engine.split(","))
 
 
 def _rates(options: argparse.Namespace) -> None:

@@ -289,21 +289,23 @@ def _require_model_file(config: RunConfig, target: str, needed: list[Stage]) -> 
         require_readable(model)
 
 
-def score(run: Run, source: Path, output: Path, engine: str) -> None:
-    """Appends the scores of `engine` to a copy of `source`, which needs no labels.
+def score(run: Run, source: Path, output: Path, *engines: str) -> None:
+    """Appends the scores of the first engine that can run to a copy of `source`, which needs no labels.
 
-    What the engine is made of is made first, if it is not there; result.json stays as it is.
+    What the engines are made of is made first, if it is not there; result.json stays as it is.
     Raises RegistryError for an unknown engine, DataError for a file that does not fit, ArtifactError
     or MissingToolError where the run has no such firmware.
     """
     import triggerforge.firmware.engines  # noqa: F401  registers "hls4ml" and "rtl"
     from triggerforge.data.score import score_file
-    from triggerforge.export.runtime import ENGINES
+    from triggerforge.export.runtime import ENGINES, first_engine
     from triggerforge.training.task import Task
 
-    factory = ENGINES[engine]
-    _make(run, "firmware" if engine in _FIRMWARE_ENGINES else "export")
-    runtime = factory(run.engines)
+    for engine in engines:
+        ENGINES[engine]  # an unknown one is said before anything is made
+    _make(run, "firmware" if set(engines) & set(_FIRMWARE_ENGINES) else "export")
+    runtime = first_engine(engines, run.engines)
+    say(f"scores by the engine {runtime.name}")
     contract, outputs = run.splits.contract, Task.of(run.splits).outputs
     score_file(runtime.predict, run.config.data, contract, source, output, outputs)
 

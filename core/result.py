@@ -95,6 +95,7 @@ class LatencyRow(Row):
     p99_us: float
     p999_us: float
     min_us: float
+    max_us: float
     throughput_hz: float
 
 

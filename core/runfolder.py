@@ -57,6 +57,23 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
+@contextmanager
+def locked(path: Path, busy: str) -> Iterator[None]:
+    """Holds the lock file `path`; raises TriggerForgeError with the words `busy` if another does."""
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise TriggerForgeError(busy) from error
+        yield
+
+
+def cache_folder(what: str) -> Path:
+    """Where compiled networks of a kind are kept for every run of this user (XDG_CACHE_HOME)."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "triggerforge" / what
+
+
 class RunFolder:
     """`root/name/`, with one folder a stage."""
 
@@ -90,7 +107,8 @@ class RunFolder:
         if self.is_done(stage, key):
             return target
         self.path.mkdir(parents=True, exist_ok=True)
-        with self._locked(stage):
+        busy = f"another process is running stage {stage!r} of {self.path}; wait for it"
+        with locked(self.path / f".{stage}.lock", busy):
             if self.is_done(stage, key):
                 return target
             partial = self.path / f".{stage}.partial"
@@ -141,17 +159,6 @@ class RunFolder:
             return str(seal["key"]) if whole else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
-
-    @contextmanager
-    def _locked(self, stage: str) -> Iterator[None]:
-        with (self.path / f".{stage}.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise TriggerForgeError(
-                    f"another process is running stage {stage!r} of {self.path}; wait for it"
-                ) from error
-            yield
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:

@@ -26,6 +26,9 @@ def float_onnx(trained: TrainedModel) -> onnx.ModelProto:
             # torch's exporter warns of its own deprecated pytree calls
             warnings.filterwarnings("ignore", category=FutureWarning)
             warnings.filterwarnings("ignore", category=DeprecationWarning)
+            # recurrent layers keep a list of their weights, and torch traces their loop
+            warnings.filterwarnings("ignore", "(?s)The tensor attributes? .*_flat_weights")
+            warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
             program = torch.onnx.export(
                 module,
                 (example,),

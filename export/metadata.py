@@ -12,6 +12,8 @@ from triggerforge.errors import ArtifactError, DataError
 CONTRACT = "input_contract"
 CLASSES = "classes"
 TOOLS = "tools"
+OUTPUT_FORMATS = "output_formats"
+"""of a quantised file only"""
 _TOOLS = ("triggerforge", "torch", "hgq2", "keras", "onnx", "onnxscript")
 
 

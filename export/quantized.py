@@ -8,7 +8,7 @@ import onnx
 
 from triggerforge.compression.quantized_model import QuantizedModel
 from triggerforge.export.lowering import Lowering
-from triggerforge.export.metadata import metadata
+from triggerforge.export.metadata import OUTPUT_FORMATS, metadata
 from triggerforge.export.qonnx import QonnxLowering
 from triggerforge.export.walk import write_graph
 
@@ -38,4 +38,4 @@ def qonnx_model(quantized: QuantizedModel) -> tuple[onnx.ModelProto, list[dict[s
 
 def _entries(quantized: QuantizedModel) -> dict[str, str]:
     formats = json.dumps([str(f) for f in quantized.output_formats])
-    return metadata(quantized.contract, quantized.classes, {"output_formats": formats})
+    return metadata(quantized.contract, quantized.classes, {OUTPUT_FORMATS: formats})

@@ -4,7 +4,7 @@ An engine is made from an `EngineSource` by the factory that ENGINES holds under
 rooms above register theirs here too (`triggerforge.firmware.engines`: "hls4ml", "rtl").
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from triggerforge.errors import ModelError
+from triggerforge.errors import (
+    MissingToolError,
+    ModelError,
+    ToolFailedError,
+    UnsupportedOperationError,
+)
+from triggerforge.progress import say
 from triggerforge.registry import Registry
 
 if TYPE_CHECKING:  # onnxruntime alone needs neither Keras nor torch
@@ -56,6 +62,21 @@ EngineFactory = Callable[[EngineSource], Runtime]
 ENGINES: Registry[EngineFactory] = Registry("engine")
 
 
+def first_engine(names: Sequence[str], source: EngineSource) -> Runtime:
+    """The first of `names` that can run here; the log says of every other why it cannot.
+
+    Passed over is what lacks a tool or package, whose tool fails, or that has no such operation; the
+    last one's error is raised. Raises RegistryError for a name that no engine has.
+    """
+    factories = [ENGINES[name] for name in names]
+    for name, factory in zip(names[:-1], factories, strict=False):
+        try:
+            return factory(source)
+        except (MissingToolError, ToolFailedError, UnsupportedOperationError) as error:
+            say(f"warning: engine {name} cannot run here, the next is asked: {error}")
+    return factories[-1](source)
+
+
 def require_inputs(x: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
     """x, contiguous; raises ModelError unless it is float32 (N, *shape)."""
     if not isinstance(x, np.ndarray) or x.dtype != np.float32 or x.shape[1:] != shape:
@@ -88,15 +109,6 @@ def require_part(part: Any, what: str) -> Any:
     return part
 
 
-def _float_file(source: EngineSource) -> Path:
-    from triggerforge.export.files import FLOAT_FILE
-
-    folder: Path = require_part(source.export_folder, "an export folder")
-    if not (folder / FLOAT_FILE).is_file():  # a network that came as a quantised file
-        require_part(source.trained, "a trained model")
-    return folder / FLOAT_FILE
-
-
 @ENGINES.register("torch")
 def _torch(source: EngineSource) -> Runtime:
     from triggerforge.export.engines.torch import TorchRuntime
@@ -104,11 +116,46 @@ def _torch(source: EngineSource) -> Runtime:
     return TorchRuntime(require_part(source.trained, "a trained model"))
 
 
-@ENGINES.register("onnxruntime")
-def _onnxruntime(source: EngineSource) -> Runtime:
-    from triggerforge.export.engines.onnxruntime import OnnxRuntime
+@ENGINES.register("torch-compile")
+def _torch_compile(source: EngineSource) -> Runtime:
+    from triggerforge.export.engines.torch_compile import TorchCompileRuntime
 
-    return OnnxRuntime("onnxruntime", "float", _float_file(source))
+    return TorchCompileRuntime(require_part(source.trained, "a trained model"))
+
+
+def _float_file(source: EngineSource) -> Path:
+    from triggerforge.export.files import FLOAT_FILE
+
+    path: Path = require_part(source.export_folder, "an export folder") / FLOAT_FILE
+    if not path.is_file():  # a network that came as a quantised file
+        require_part(source.trained, "a trained model")
+    return path
+
+
+def _register_float_onnx(name: str) -> None:
+    @ENGINES.register(name)
+    def _make(source: EngineSource) -> Runtime:
+        from triggerforge.export.engines.onnxruntime import OnnxRuntime
+
+        return OnnxRuntime(name, "float", _float_file(source))
+
+
+for _name in ("onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt"):
+    _register_float_onnx(_name)
+
+
+@ENGINES.register("openvino")
+def _openvino(source: EngineSource) -> Runtime:
+    from triggerforge.export.engines.openvino import OpenVinoRuntime
+
+    return OpenVinoRuntime(_float_file(source))
+
+
+@ENGINES.register("litert")
+def _litert(source: EngineSource) -> Runtime:
+    from triggerforge.export.engines.litert import LiteRtRuntime
+
+    return LiteRtRuntime(_float_file(source))
 
 
 @ENGINES.register("onnxruntime-quantized")

@@ -7,7 +7,18 @@ from pydantic import Field, PositiveInt
 from triggerforge.config.base import Config
 
 Exact = Literal["alir", "onnxruntime-quantized", "native-int", "hls4ml", "rtl"]
-Engine = Literal[Exact, "hgq2", "torch", "onnxruntime"]
+Engine = Literal[
+    Exact,
+    "hgq2",
+    "native",
+    "torch",
+    "torch-compile",
+    "onnxruntime",
+    "onnxruntime-cuda",
+    "onnxruntime-tensorrt",
+    "openvino",
+    "litert",
+]
 
 
 class ParityConfig(Config):
@@ -36,10 +47,11 @@ class LatencyConfig(Config):
     """Engines to time, in turn, call by call."""
     batches: tuple[PositiveInt, ...] = (1, 1024)
     """Events a call."""
-    calls: int = Field(default=10000, ge=10)
-    """Most timed calls of each engine and batch size."""
-    seconds: float = Field(default=20.0, gt=0)
-    """Time for each batch size; slow engines get fewer calls, `calls` in the record says how many."""
+    calls: int = Field(default=20_000, ge=10)
+    """Timed calls of each engine and mode at each batch size."""
+    seconds: float = Field(default=30.0, gt=0)
+    """Time for each batch size, of which every engine and mode has the same share. Who needs more for
+    all calls gets fewer, spread over the whole time, but 15; `calls` in the record says how many."""
 
 
 class BenchmarkConfig(Config):

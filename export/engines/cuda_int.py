@@ -24,7 +24,7 @@ class CudaIntRuntime(DeviceRuntime):
         shape, outputs = quantized.contract.shape, len(quantized.output_formats)
         super().__init__("cuda-int", "quantized", shape, outputs, torch.float64, require_gpu())
         sources = write_integer_source(quantized.alir)
-        self._kernel = Kernel(compiled_cubin(sources, MAIN, architecture(self.device)), ENTRY)
+        self._kernel = Kernel(compiled_cubin(sources, MAIN, architecture(self.card)), ENTRY)
 
     def enqueue(self, x: Tensor, y: Tensor) -> None:
         """One thread for each event."""

@@ -29,6 +29,7 @@ class PersistentRuntime:
 
     name = "cuda-persistent"
     model = "float"
+    device = "cuda"
 
     def __init__(self, path: Path) -> None:
         proto = read_onnx(path)

@@ -1,8 +1,6 @@
 """Networks compiled for this machine's CPU, called in place."""
 
-import importlib.machinery
-import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +10,20 @@ from numpy.typing import NDArray
 from triggerforge.errors import ModelError
 from triggerforge.export.files import read_onnx
 from triggerforge.export.metadata import read_metadata
-from triggerforge.export.native.build import compiled
+from triggerforge.export.native.build import loaded
 from triggerforge.export.native.float_source import write_float_source
+from triggerforge.export.native.tune import fastest
 from triggerforge.export.runtime import require_buffers, require_inputs
 
 
 class CompiledRuntime:
-    """C++ of `triggerforge.export.native`: compiled at the first use, from the cache after that.
+    """A library of `triggerforge.export.native`.
 
     Its outputs are (N, `outputs`) of `kind`, for inputs (N, *`shape`).
     """
+
+    predict: Callable[[NDArray[np.float32]], NDArray[Any]]
+    """outputs (N, outputs) of x (N, *shape): one call of C, for Python's own take longer"""
 
     def __init__(
         self,
@@ -30,19 +32,17 @@ class CompiledRuntime:
         shape: tuple[int, ...],
         outputs: int,
         kind: Any,
-        sources: Mapping[str, str],
+        library: Path,
     ) -> None:
         self.name, self.model = name, model
         self._shape, self._outputs, self._kind = shape, outputs, np.dtype(kind)
-        self._module = _load(compiled(sources))
+        self._module = loaded(library)
+        self.predict = self._module.predictor(self._predict_other)
 
-    def predict(self, x: NDArray[np.float32]) -> NDArray[Any]:
-        """Outputs (N, outputs)."""
-        x = require_inputs(x, self._shape)
-        y = np.empty((len(x), self._outputs), self._kind)
-        if len(x):
-            self._module.bind(x, y)()
-        return y
+    def _predict_other(self, x: NDArray[np.float32]) -> NDArray[Any]:
+        """For what cannot be read as it lies in memory: the error, or a copy."""
+        x = np.require(require_inputs(x, self._shape), requirements="A")
+        return self.predict(x)
 
     def bind(self, x: NDArray[np.float32], y: NDArray[Any]) -> Callable[[], None]:
         """A call that reads x and writes y in place; both are kept alive by it."""
@@ -65,14 +65,5 @@ class NativeRuntime(CompiledRuntime):
     def __init__(self, path: Path) -> None:
         proto = read_onnx(path)
         contract, outputs = read_metadata(proto)
-        sources = write_float_source(proto)
-        super().__init__("native", "float", contract.shape, len(outputs), np.float32, sources)
-
-
-def _load(library: Path) -> Any:
-    loader = importlib.machinery.ExtensionFileLoader("network", str(library))
-    spec = importlib.util.spec_from_file_location("network", library, loader=loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
+        library = fastest(write_float_source(proto), int(np.prod(contract.shape)), len(outputs))
+        super().__init__("native", "float", contract.shape, len(outputs), np.float32, library)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from triggerforge.compression.quantized_model import QuantizedModel
 from triggerforge.errors import DataError
 from triggerforge.export.engines.native import CompiledRuntime
+from triggerforge.export.native.build import compiled
 from triggerforge.export.native.source import write_source
 from triggerforge.export.runtime import require_inputs
 
@@ -17,11 +18,10 @@ class NativeIntRuntime(CompiledRuntime):
 
     def __init__(self, quantized: QuantizedModel) -> None:
         shape, outputs = quantized.contract.shape, len(quantized.output_formats)
-        sources = write_source(quantized.alir)
-        super().__init__("native-int", "quantized", shape, outputs, np.float64, sources)
+        library = compiled(write_source(quantized.alir, shape))
+        super().__init__("native-int", "quantized", shape, outputs, np.float64, library)
 
-    def predict(self, x: NDArray[np.float32]) -> NDArray[Any]:
-        """Outputs (N, outputs), float64. Raises DataError for NaN or inf."""
+    def _predict_other(self, x: NDArray[np.float32]) -> NDArray[Any]:
         if not np.isfinite(require_inputs(x, self._shape)).all():
             raise DataError("inputs hold NaN or inf; quantize them with the input contract")
-        return super().predict(x)
+        return super()._predict_other(x)

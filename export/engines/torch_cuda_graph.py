@@ -18,7 +18,7 @@ class TorchCudaGraphRuntime(DeviceRuntime):
     def __init__(self, trained: TrainedModel) -> None:
         shape, outputs = trained.contract.shape, len(trained.task.outputs)
         super().__init__("torch-cuda-graph", "float", shape, outputs, torch.float32, require_gpu())
-        self.module = copy.deepcopy(trained.module).to(self.device).eval()
+        self.module = copy.deepcopy(trained.module).to(self.card).eval()
 
     def enqueue(self, x: Tensor, y: Tensor) -> None:
         """Layer by layer."""

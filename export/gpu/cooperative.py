@@ -5,11 +5,11 @@ from typing import Any
 
 import onnx
 
-import triggerforge.export.native.float_dense
-import triggerforge.export.native.float_layers  # noqa: F401  both know what the operators do
 from triggerforge.errors import UnsupportedOperationError
+from triggerforge.export.gpu.functions import require_functions
 from triggerforge.export.native.float_graph import FloatGraph
 from triggerforge.export.native.float_source import constants_text
+from triggerforge.export.native.place import Place
 from triggerforge.export.native.text import filled
 
 MAIN = "persistent.cu"
@@ -25,9 +25,21 @@ class CooperativeGraph(FloatGraph):
 
     engine = "cuda-persistent"
 
+    def elementwise(self, expression: str, *operands: Place) -> Place:
+        """As on the CPU; raises UnsupportedOperationError for a function that the kernel lacks."""
+        require_functions(self, expression)
+        return super().elementwise(expression, *operands)
+
     def emit(self, statement: str) -> None:
-        """Every element is written by one thread only, whatever loops lie around."""
-        text = statement if statement.startswith("products<") else shared_out(statement)
+        """Every element is written by one thread only, whatever loops lie around.
+
+        Raises UnsupportedOperationError for an operator that writes C++ of its own.
+        """
+        if statement.startswith("products<"):
+            text = statement
+        else:
+            require_functions(self, statement)
+            text = shared_out(statement)
         super().emit(f"{text}\n__syncthreads();")
 
 

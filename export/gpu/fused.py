@@ -7,8 +7,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-import triggerforge.export.native.float_dense
-import triggerforge.export.native.float_layers  # noqa: F401  both know what the operators do
+import triggerforge.export.native.float_source  # noqa: F401  knows what the operators do
 from triggerforge.errors import UnsupportedOperationError
 from triggerforge.export.gpu.fused_graph import FusedGraph
 from triggerforge.export.native.text import filled

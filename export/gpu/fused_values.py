@@ -35,17 +35,17 @@ class Formula:
 
 @dataclass
 class Pieces:
-    """Element e is element `source[e]` of buffer `sources[owner[e]]`, or `fill` if the owner is -1."""
+    """Element e is element `source[e]` of buffer `sources[owner[e]]`, or `fill`, if the owner is -1."""
 
-    fill: str
     owner: Index
     source: Index
+    fill: str | None = None
     sources: list[str] = field(default_factory=list)
 
     @staticmethod
-    def empty(size: int, fill: str) -> "Pieces":
-        """All of it `fill`."""
-        return Pieces(fill, np.full(size, -1), np.zeros(size, np.int64))
+    def empty(size: int) -> "Pieces":
+        """Nothing is put yet."""
+        return Pieces(np.full(size, -1), np.zeros(size, np.int64))
 
     def put(self, where: Index, buffer: str, index: Index) -> None:
         """Elements `index` of a buffer to the elements `where`."""

@@ -21,14 +21,14 @@ from triggerforge.export.gpu.fused_values import (
 from triggerforge.export.native.float_graph import FloatProgram
 from triggerforge.export.native.place import Affine, Index, Place
 
-_SUM = "tl.sum({0}, {axis}, keep_dims=True)"
 _NAN = " + tl.sum(tl.where({0} == {0}, 0.0, {0}), {axis}, keep_dims=True)"  # which max and min lose
 _REDUCED = {
-    "{out} + {0}": ("{0}", _SUM),
-    "{out} + {0} * {0}": ("{0} * {0}", _SUM),
-    "larger({out}, {0})": ("{0}", "tl.max({0}, {axis}, keep_dims=True)" + _NAN),
-    "smaller({out}, {0})": ("{0}", "tl.min({0}, {axis}, keep_dims=True)" + _NAN),
+    "{0} + {1}": ("V()", "tl.sum({0}, {axis}, keep_dims=True)"),
+    "{0} * {1}": ("V(1.0f)", "tl.reduce({0}, {axis}, multiplied, keep_dims=True)"),
+    "larger({0}, {1})": ("V(-INFINITY)", "tl.max({0}, {axis}, keep_dims=True)" + _NAN),
+    "smaller({0}, {1})": ("V(INFINITY)", "tl.min({0}, {axis}, keep_dims=True)" + _NAN),
 }
+"""how two elements are joined -> what changes nothing, and the joined elements of an axis"""
 
 
 class FusedWriter:
@@ -93,11 +93,11 @@ class FusedWriter:
         size = f"E, {padded_rows(rows)}, {outer}"
         return Matrix(self._let(f"tl.reshape({text}, ({size}))"), rows, weights.shape[1])
 
-    def reduced(self, buffer: str, index: Index, axis: int, start: str, expression: str) -> Matrix:
+    def reduced(self, buffer: str, index: Index, axis: int, combine: str) -> Matrix:
         """Elements (rows, columns) of every event joined over rows, axis 1, or columns, axis 2."""
-        element, joined = _REDUCED[expression]
-        x = self._let(element.format(self._whole(self.block(buffer, index), index.shape)))
-        x = self._masked(x, index.shape, translated(start), rows=axis == 1, columns=axis == 2)
+        neutral, joined = _REDUCED[combine]
+        x = self._whole(self.block(buffer, index), index.shape)
+        x = self._masked(x, index.shape, translated(neutral), rows=axis == 1, columns=axis == 2)
         rows, columns = (1, index.shape[1]) if axis == 1 else (index.shape[0], 1)
         return Matrix(self._let(joined.format(x, axis=axis)), rows, columns)
 
@@ -148,7 +148,7 @@ class FusedWriter:
 
     def _joined(self, value: Pieces, index: Index) -> str:
         owner = value.owner[index]
-        result = f"tl.full((1, 1, 1), {translated(value.fill)}, tl.float32)"
+        result = f"tl.full((1, 1, 1), {translated(value.fill or 'V()')}, tl.float32)"
         for number, name in enumerate(value.sources):
             here = owner == number
             if not here.any():
@@ -249,7 +249,8 @@ class FusedWriter:
 
 def translated(expression: str) -> str:
     """C++ of the CPU engine's operators as Triton: numbers without their suffix, V() as zero."""
-    text = expression.replace("V() + INFINITY", 'float("inf")').replace("V()", "0.0")
+    text = expression.replace("V()", "0.0").replace("INFINITY", 'float("inf")')
+    text = re.sub(r"\bV\(", "(", text)
     return re.sub(r"(?<![\w.])(\d+(?:\.\d*)?(?:e[+-]?\d+)?)f\b", r"\1", text)
 
 

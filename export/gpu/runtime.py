@@ -25,7 +25,8 @@ class DeviceRuntime(ABC):
         kind: torch.dtype,
         device: torch.device,
     ) -> None:
-        self.name, self.model, self.device = name, model, device
+        self.name, self.model, self.card = name, model, device
+        self.device = device.type
         self.shape, self.outputs, self.kind = shape, outputs, kind
         self._array_kind = torch.empty(0, dtype=kind).numpy().dtype
 
@@ -36,9 +37,9 @@ class DeviceRuntime(ABC):
     def predict(self, x: NDArray[np.float32]) -> NDArray[Any]:
         """Outputs (N, outputs) through memory of the card that is taken anew for every call."""
         x = require_inputs(x, self.shape)
-        y = torch.empty((len(x), self.outputs), dtype=self.kind, device=self.device)
+        y = torch.empty((len(x), self.outputs), dtype=self.kind, device=self.card)
         if len(x):
-            self.enqueue(torch.from_numpy(x).to(self.device), y)
+            self.enqueue(torch.from_numpy(x).to(self.card), y)
         outputs: NDArray[Any] = y.cpu().numpy()
         return outputs
 
@@ -47,7 +48,7 @@ class DeviceRuntime(ABC):
         require_buffers(x, y, self.shape, self.outputs, self._array_kind)
         source, target = torch.from_numpy(x), torch.from_numpy(y)
         host_x, host_y = self.pinned(source), self.pinned(target)
-        device_x, device_y = host_x.to(self.device), host_y.to(self.device)
+        device_x, device_y = host_x.to(self.card), host_y.to(self.card)
 
         def work() -> None:
             device_x.copy_(host_x, non_blocking=True)
@@ -55,7 +56,7 @@ class DeviceRuntime(ABC):
                 self.enqueue(device_x, device_y)
             host_y.copy_(device_y, non_blocking=True)
 
-        run = captured(work, self.device) if self.device.type == "cuda" else work
+        run = captured(work, self.card) if self.device == "cuda" else work
 
         def call() -> None:
             host_x.copy_(source)
@@ -67,12 +68,12 @@ class DeviceRuntime(ABC):
 
     def pinned(self, like: Tensor) -> Tensor:
         """Memory of the host that the card reads and writes by itself."""
-        return torch.zeros_like(like, pin_memory=self.device.type == "cuda")
+        return torch.zeros_like(like, pin_memory=self.device == "cuda")
 
     def wait(self) -> None:
         """Returns when everything on torch's current stream is done."""
-        if self.device.type == "cuda":
-            torch.cuda.current_stream(self.device).synchronize()
+        if self.device == "cuda":
+            torch.cuda.current_stream(self.card).synchronize()
 
 
 def captured(work: Callable[[], None], device: torch.device) -> Callable[[], None]:

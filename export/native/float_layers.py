@@ -1,41 +1,91 @@
-"""What the other ONNX operators do to the tensors of one event."""
-
-from typing import Any
+"""What ONNX operators do to every element for itself."""
 
 import numpy as np
 import onnx
+from onnx import TensorProto
 
-from triggerforge.export.native.float_dense import padded
 from triggerforge.export.native.float_graph import FloatGraph, attributes, handles
 from triggerforge.export.native.place import Place
 
-_LARGEST = "V() + INFINITY"
 _ONE = {
     "Abs": "absolute({0})",
+    "Ceil": "ceiling({0})",
+    "Cos": "cosine({0})",
+    "Erf": "error_function({0})",
     "Exp": "exponential({0})",
-    "Identity": "{0}",
+    "Floor": "floor({0})",
+    "HardSwish": "{0} * larger(smaller({0} / 6.0f + 0.5f, V(1.0f)), V())",
+    "IsNaN": "unequal({0}, {0})",
+    "Log": "logarithm({0})",
+    "Mish": "{0} * hyperbolic_tangent(softplus({0}))",
     "Neg": "-{0}",
+    "Not": "1.0f - {0}",
     "Reciprocal": "1.0f / {0}",
     "Relu": "rectified({0})",
-    "Sigmoid": "1.0f / (1.0f + exponential(-{0}))",
+    "Round": "nearest({0})",
+    "Sigmoid": "sigmoid({0})",
+    "Sign": "sign({0})",
+    "Sin": "sine({0})",
+    "Softplus": "softplus({0})",
+    "Softsign": "{0} / (1.0f + absolute({0}))",
     "Sqrt": "root({0})",
     "Tanh": "hyperbolic_tangent({0})",
 }
 _TWO = {
     "Add": "{0} + {1}",
+    "And": "{0} * {1}",
     "Div": "{0} / {1}",
+    "Equal": "equal({0}, {1})",
+    "Greater": "greater({0}, {1})",
+    "GreaterOrEqual": "greater_or_equal({0}, {1})",
+    "Less": "greater({1}, {0})",
+    "LessOrEqual": "greater_or_equal({1}, {0})",
     "Max": "larger({0}, {1})",
     "Min": "smaller({0}, {1})",
     "Mul": "{0} * {1}",
+    "Or": "larger({0}, {1})",
+    "PRelu": "chosen(greater(V(), {0}), {0} * {1}, {0})",
     "Sub": "{0} - {1}",
+    "Sum": "{0} + {1}",
+    "Xor": "unequal({0}, {1})",
 }
-_REDUCED = {
-    "ReduceMax": (f"-({_LARGEST})", "larger({out}, {0})"),
-    "ReduceMean": ("V()", "{out} + {0}"),
-    "ReduceMin": (_LARGEST, "smaller({out}, {0})"),
-    "ReduceSum": ("V()", "{out} + {0}"),
-    "ReduceSumSquare": ("V()", "{out} + {0} * {0}"),
+_WITH_ATTRIBUTES = {
+    "Celu": (
+        {"alpha": 1.0},
+        "larger({{0}}, V()) + {alpha} * exponential_less_one(smaller({{0}}, V()) / {alpha})",
+    ),
+    "Elu": (
+        {"alpha": 1.0},
+        "chosen(greater({{0}}, V()), {{0}}, {alpha} * exponential_less_one({{0}}))",
+    ),
+    "HardSigmoid": (
+        {"alpha": 0.2, "beta": 0.5},
+        "larger(smaller({alpha} * {{0}} + {beta}, V(1.0f)), V())",
+    ),
+    "LeakyRelu": ({"alpha": 0.01}, "chosen(greater(V(), {{0}}), {alpha} * {{0}}, {{0}})"),
+    "Selu": (
+        {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875},
+        "{gamma} * chosen(greater({{0}}, V()), {{0}}, {alpha} * exponential_less_one({{0}}))",
+    ),
 }
+_GELU = {
+    b"none": "0.5f * {0} * (1.0f + error_function(0.707106781f * {0}))",
+    b"tanh": "0.5f * {0} * (1.0f + hyperbolic_tangent("
+    "0.797884561f * {0} * (1.0f + 0.044715f * {0} * {0})))",
+}
+_POWERS = {
+    -2.0: "1.0f / ({0} * {0})",
+    -1.0: "1.0f / {0}",
+    -0.5: "1.0f / root({0})",
+    0.0: "V(1.0f)",
+    0.5: "root({0})",
+    1.0: "{0}",
+    2.0: "{0} * {0}",
+    3.0: "{0} * {0} * {0}",
+    4.0: "({0} * {0}) * ({0} * {0})",
+}
+_INTEGERS = (TensorProto.INT32, TensorProto.INT64)
+_FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE)
 
 
 @handles(*_ONE)
@@ -45,15 +95,66 @@ def _one(graph: FloatGraph, node: onnx.NodeProto) -> Place:
 
 @handles(*_TWO)
 def _two(graph: FloatGraph, node: onnx.NodeProto) -> Place:
-    return graph.elementwise(_TWO[node.op_type], *_alike(graph, node))
+    expression = _TWO[node.op_type]
+    if node.op_type == "Div" and graph.kind(node.input[0]) in _INTEGERS:
+        expression = f"truncated({expression})"
+    result, *others = (graph.place(name) for name in node.input)
+    for other in others:
+        result = graph.elementwise(expression, result, other)
+    return result
 
 
-@handles("LeakyRelu")
-def _leaky(graph: FloatGraph, node: onnx.NodeProto) -> Place:
-    slope = attributes(node).get("alpha", 0.01)
-    return graph.elementwise(
-        f"larger({{0}}, V()) + {slope!r}f * smaller({{0}}, V())", graph.place(node.input[0])
-    )
+@handles(*_WITH_ATTRIBUTES)
+def _with_attributes(graph: FloatGraph, node: onnx.NodeProto) -> Place:
+    defaults, expression = _WITH_ATTRIBUTES[node.op_type]
+    told = {name: f"{value!r}f" for name, value in (defaults | attributes(node)).items()}
+    return graph.elementwise(expression.format(**told), graph.place(node.input[0]))
+
+
+@handles("Mod")
+def _remainder(graph: FloatGraph, node: onnx.NodeProto) -> Place:
+    kind = "c_remainder" if attributes(node).get("fmod", 0) else "floored_remainder"
+    return graph.elementwise(f"{kind}({{0}}, {{1}})", *(graph.place(n) for n in node.input))
+
+
+@handles("Gelu")
+def _gelu(graph: FloatGraph, node: onnx.NodeProto) -> Place:
+    kind = attributes(node).get("approximate", b"none")
+    return graph.elementwise(_GELU[kind], graph.place(node.input[0]))
+
+
+@handles("IsInf")
+def _is_infinite(graph: FloatGraph, node: onnx.NodeProto) -> Place:
+    told = {"detect_positive": 1, "detect_negative": 1} | attributes(node)
+    sides = [
+        f"equal({{0}}, V({sign}INFINITY))"
+        for sign, name in (("", "detect_positive"), ("-", "detect_negative"))
+        if told[name]
+    ]
+    return graph.elementwise(" + ".join(sides) or "V()", graph.place(node.input[0]))
+
+
+@handles("Identity", "Dropout")
+def _same(graph: FloatGraph, node: onnx.NodeProto) -> Place:
+    return graph.place(node.input[0])
+
+
+@handles("Cast")
+def _cast(graph: FloatGraph, node: onnx.NodeProto) -> Place:
+    x, to, kind = graph.place(node.input[0]), attributes(node)["to"], graph.kind(node.input[0])
+    if to not in (*_FLOATS, *_INTEGERS, TensorProto.BOOL):
+        name = TensorProto.DataType.Name(to)
+        raise graph.unsupported(f"no {name}: it knows float32, bool, int32 and int64")
+    if to == TensorProto.BOOL and kind != TensorProto.BOOL:
+        return graph.elementwise("unequal({0}, V())", x)
+    if to in _INTEGERS and kind not in (*_INTEGERS, TensorProto.BOOL):
+        return graph.elementwise("truncated({0})", x)
+    return x
+
+
+@handles("Where")
+def _where(graph: FloatGraph, node: onnx.NodeProto) -> Place:
+    return graph.elementwise("chosen({0}, {1}, {2})", *(graph.place(n) for n in node.input))
 
 
 @handles("Clip")
@@ -67,147 +168,23 @@ def _clip(graph: FloatGraph, node: onnx.NodeProto) -> Place:
 
 @handles("Pow")
 def _power(graph: FloatGraph, node: onnx.NodeProto) -> Place:
-    exponent = graph.constant(node.input[1])
-    if exponent is None or exponent.size != 1 or exponent.item() != 2:
-        raise graph.unsupported("powers other than squares")
-    return graph.elementwise("{0} * {0}", graph.place(node.input[0]))
+    x, exponent = graph.place(node.input[0]), graph.constant(node.input[1])
+    if exponent is not None and exponent.size == 1 and exponent.item() in _POWERS:
+        wide = graph.broadcast(x.shape, exponent.shape)
+        if wide == x.shape:
+            return graph.elementwise(_POWERS[exponent.item()], x)
+    return graph.elementwise("power({0}, {1})", x, graph.place(node.input[1]))
 
 
-@handles("Reshape", "Flatten")
-def _reshape(graph: FloatGraph, node: onnx.NodeProto) -> Place:
-    x = graph.place(node.input[0])
-    if node.op_type == "Flatten":
-        shape = [-1]
-    else:
-        wanted = _constant(graph, node, 1).tolist()
-        shape = [x.shape[i - 1] if n == 0 else n for i, n in enumerate(wanted)][1:]
-    try:
-        return Place(x.buffer, x.index.reshape(shape))
-    except ValueError as error:
-        raise graph.unsupported(
-            f"events become {shape}: elements of one event are {x.shape}"
-        ) from error
-
-
-@handles("Squeeze")
-def _squeeze(graph: FloatGraph, node: onnx.NodeProto) -> Place:
-    x = graph.place(node.input[0])
-    axes = tuple(graph.axis(int(a), x.index.ndim) for a in _constant(graph, node, 1))
-    return Place(x.buffer, x.index.squeeze(axes))
-
-
-@handles("Unsqueeze")
-def _unsqueeze(graph: FloatGraph, node: onnx.NodeProto) -> Place:
-    x = graph.place(node.input[0])
-    axes = _constant(graph, node, 1)
-    own = tuple(graph.axis(int(a), x.index.ndim + len(axes)) for a in axes)
-    return Place(x.buffer, np.expand_dims(x.index, own))
-
-
-@handles("Transpose")
-def _transpose(graph: FloatGraph, node: onnx.NodeProto) -> Place:
-    x = graph.place(node.input[0])
-    order = [graph.axis(int(a), x.index.ndim) for a in attributes(node)["perm"][1:]]
-    return Place(x.buffer, x.index.transpose(order))
-
-
-@handles("Slice")
-def _slice(graph: FloatGraph, node: onnx.NodeProto) -> Place:
-    x = graph.place(node.input[0])
-    starts, ends, axes = (_constant(graph, node, i) for i in (1, 2, 3))
-    steps = _constant(graph, node, 4) if len(node.input) > 4 else np.ones_like(starts)
-    cut = [slice(None)] * x.index.ndim
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        # towards the front, an end before the first element has no positive number
-        stop = (
-            None if step < 0 and end < -x.shape[graph.axis(int(axis), x.index.ndim)] else int(end)
-        )
-        cut[graph.axis(int(axis), x.index.ndim)] = slice(int(start), stop, int(step))
-    return Place(x.buffer, x.index[tuple(cut)])
-
-
-@handles("Gather")
-def _gather(graph: FloatGraph, node: onnx.NodeProto) -> Place:
-    x = graph.place(node.input[0])
-    axis = graph.axis(attributes(node).get("axis", 0), x.index.ndim)
-    return Place(x.buffer, np.take(x.index, _constant(graph, node, 1), axis))
-
-
-@handles("Concat")
-def _concat(graph: FloatGraph, node: onnx.NodeProto) -> Place:
-    parts = _alike(graph, node)
-    axis = graph.axis(attributes(node)["axis"], parts[0].index.ndim)
-    shape = list(parts[0].shape)
-    shape[axis] = sum(p.shape[axis] for p in parts)
-    out = graph.new(shape)
-    begin = 0
-    for part in parts:
-        end = begin + part.shape[axis]
-        where = np.take(out.index, range(begin, end), axis)
-        graph.copy_into(Place(out.buffer, where), part)
-        begin = end
-    return out
-
-
-@handles(*_REDUCED)
-def _reduce(graph: FloatGraph, node: onnx.NodeProto) -> Place:
+@handles("BatchNormalization")
+def _batch_normalization(graph: FloatGraph, node: onnx.NodeProto) -> Place:
     x, told = graph.place(node.input[0]), attributes(node)
-    given = _constant(graph, node, 1) if len(node.input) > 1 else told.get("axes")
-    if given is None:
-        raise graph.unsupported("it runs over the axis that counts events")
-    axes = [graph.axis(int(a), x.index.ndim) for a in given]
-    out = graph.reduce(x, axes, *_REDUCED[node.op_type])
-    if node.op_type == "ReduceMean":
-        out = _scaled(graph, out, x.index.size // out.index.size)
-    return out if told.get("keepdims", 1) else Place(out.buffer, out.index.squeeze(tuple(axes)))
-
-
-@handles("Softmax")
-def _softmax(graph: FloatGraph, node: onnx.NodeProto) -> Place:
-    x = graph.place(node.input[0])
-    axis = [graph.axis(attributes(node).get("axis", -1), x.index.ndim)]
-    largest = graph.reduce(x, axis, *_REDUCED["ReduceMax"])
-    powers = graph.elementwise("exponential({0} - {1})", x, largest)
-    total = graph.reduce(powers, axis, *_REDUCED["ReduceSum"])
-    return graph.elementwise("{0} / {1}", powers, total)
-
-
-@handles("AveragePool", "MaxPool")
-def _pool(graph: FloatGraph, node: onnx.NodeProto) -> Place:
-    told, x = attributes(node), graph.place(node.input[0])
-    lengths = told["kernel_shape"]
-    axes = range(1, 1 + len(lengths))
-    largest = node.op_type == "MaxPool"
-    pads = told.get("pads", [])
-    average_inside = any(pads) and not largest and not told.get("count_include_pad", 0)
-    if told.get("ceil_mode", 0) or average_inside or any(d != 1 for d in told.get("dilations", [])):
-        raise graph.unsupported("pools of whole windows only, padding counted")
-    x = padded(graph, x, pads, _REDUCED["ReduceMax"][0] if largest else "V()")
-    windows = np.lib.stride_tricks.sliding_window_view(x.index, lengths, tuple(axes))
-    steps = told.get("strides", [1] * len(lengths))
-    windows = windows[(slice(None), *(slice(None, None, s) for s in steps))]
-    inner = list(range(windows.ndim - len(lengths), windows.ndim))
-    kind = "ReduceMax" if largest else "ReduceSum"
-    out = graph.reduce(Place(x.buffer, windows), inner, *_REDUCED[kind])
-    out = Place(out.buffer, out.index.squeeze(tuple(inner)))
-    return out if largest else _scaled(graph, out, int(np.prod(lengths)))
-
-
-def _scaled(graph: FloatGraph, x: Place, parts: int) -> Place:
-    return graph.elementwise(f"{{0}} * {np.float32(1 / parts)!s}f", x)
-
-
-def _alike(graph: FloatGraph, node: onnx.NodeProto) -> list[Place]:
-    """The inputs, one of which may be a constant of fewer axes."""
-    ranks = {len(graph.place(n).shape) for n in node.input if graph.constant(n) is None}
-    if len(ranks) != 1:
-        raise graph.unsupported("its inputs have different numbers of axes")
-    (rank,) = ranks
-    return [graph.place(name, rank) for name in node.input]
-
-
-def _constant(graph: FloatGraph, node: onnx.NodeProto, number: int) -> Any:
-    values = graph.constant(node.input[number])
-    if values is None:
-        raise graph.unsupported("its arguments are no constants")
-    return values
+    values = [graph.constant(name) for name in node.input[1:]]
+    scale, bias, mean, variance = (None if v is None else v.astype(np.float64) for v in values)
+    if scale is None or bias is None or mean is None or variance is None:
+        raise graph.unsupported("its statistics are no constants")
+    if told.get("training_mode", 0):
+        raise graph.unsupported("it is in training mode: export an evaluated module")
+    slope = scale / np.sqrt(variance + told.get("epsilon", 1e-5))
+    alike = [v.reshape(-1, *[1] * (x.index.ndim - 2)) for v in (mean, slope, bias)]
+    return graph.elementwise("({0} - {1}) * {2} + {3}", x, *map(graph.literal, alike))

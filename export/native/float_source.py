@@ -6,8 +6,14 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+# these know what the operators do
 import triggerforge.export.native.float_dense
-import triggerforge.export.native.float_layers  # noqa: F401  both know what the operators do
+import triggerforge.export.native.float_einsum
+import triggerforge.export.native.float_layers
+import triggerforge.export.native.float_moves
+import triggerforge.export.native.float_recurrent
+import triggerforge.export.native.float_reduce
+import triggerforge.export.native.float_select  # noqa: F401
 from triggerforge.errors import UnsupportedOperationError
 from triggerforge.export.native.float_graph import FloatGraph
 from triggerforge.export.native.text import filled, number_list
@@ -17,9 +23,14 @@ _TEMPLATES = {
     "float.cc": True,
     "network.h": True,
     "module.cc": True,
+    "events.h": False,
     "products.h": False,
     "layer.h": False,
+    "unrolled.h": False,
     "functions.h": False,
+    "special.h": False,
+    "choices.h": False,
+    "recurrent.h": False,
     "vectors.h": False,
 }
 
@@ -28,7 +39,7 @@ def write_float_source(model: onnx.ModelProto) -> dict[str, str]:
     """File name -> text, of the network and of its Python module.
 
     Raises UnsupportedOperationError for an operator that the engine does not know, for weights
-    that are no numbers, and for more of them than a compiler takes as constants.
+    that are NaN or inf, and for more of them than a compiler takes as constants.
     """
     program = FloatGraph(model).write()
     weights = sum(c.size for c in program.constants.values())
@@ -37,17 +48,15 @@ def write_float_source(model: onnx.ModelProto) -> dict[str, str]:
             f"the network has {weights:,} weights; the native engine compiles up to "
             f"{_MOST_WEIGHTS:,}: use onnxruntime for larger ones"
         )
-    for name, values in program.constants.items():
-        if not np.isfinite(values).all():
-            raise UnsupportedOperationError(
-                f"constant {name} holds NaN or inf: the native engine takes numbers"
-            )
     return filled(
         _TEMPLATES,
         {
             "inputs": program.inputs,
             "outputs": program.outputs,
             "result": "float",
+            "numpy_result": "NPY_FLOAT32",
+            "only_finite": "false",
+            "shape": ", ".join(map(str, program.shape)),
             "constants": constants_text(program.constants),
             "buffers": "\n".join(
                 f"  alignas(64) V {name}[{size}];" for name, size in program.buffers.items()

@@ -8,17 +8,14 @@ Statement = Callable[[list[str]], str]
 """the addresses of one element in every operand -> C++"""
 
 
-def loop_nest(
-    shape: Sequence[int], operands: Sequence[Affine], statement: Statement, outer: int = 0
-) -> str:
+def loop_nest(shape: Sequence[int], operands: Sequence[Affine], statement: Statement) -> str:
     """`statement` for every element; the axis in which the first operand is closest runs innermost.
 
-    The first `outer` axes stay outside of all others. Axes that lie behind each other in every
-    operand become one loop.
+    Axes that lie behind each other in every operand become one loop.
     """
     axes = [(n, tuple(o.strides[a] for o in operands)) for a, n in enumerate(shape)]
-    inner = sorted(axes[outer:], key=lambda axis: [-abs(stride) for stride in axis[1]])
-    merged = _merged([axis for axis in (*axes[:outer], *inner) if axis[0] > 1])
+    ordered = sorted(axes, key=lambda axis: [-abs(stride) for stride in axis[1]])
+    merged = _merged([axis for axis in ordered if axis[0] > 1])
     names = [f"i{depth}" for depth in range(len(merged))]
     addresses = [
         Affine(o.offset, tuple(strides[k] for _, strides in merged)).address(names)

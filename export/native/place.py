@@ -1,6 +1,6 @@
 """Where the elements of a tensor lie in memory: reshapes, slices and transpositions move nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,15 +29,34 @@ class Affine:
 
 @dataclass(frozen=True)
 class Place:
-    """The tensor of one event: its element e is `buffer[index[e]]`."""
+    """The tensor of one event: its element e is `buffer[index[e]]`.
+
+    The index has the axes of the ONNX tensor. Its axis `events` counts events there, and is of
+    length 1 here: longer where a reshape has merged others into it, `inner` of which lie inside.
+    It is None where the tensor is the same for every event, or is of one event.
+    """
 
     buffer: str
     index: Index
+    events: int | None = None
+    inner: int = 1
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Axes of one event, without the one that counts events."""
+        """Lengths of the axes, for one event."""
         return self.index.shape
+
+    def at(self, index: Index) -> "Place":
+        """Other elements of the same buffer, events where they were."""
+        return replace(self, index=index)
+
+    def of_buffer(self, buffer: str, index: Index) -> "Place":
+        """A tensor elsewhere, events where they were."""
+        return replace(self, buffer=buffer, index=index)
+
+    def of_events(self, model: "Place") -> "Place":
+        """The same elements, their axis of events that of `model`."""
+        return replace(self, events=model.events, inner=model.inner)
 
     def affine(self) -> Affine | None:
         """Offset and strides; None where the elements lie in no such order."""

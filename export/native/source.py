@@ -24,13 +24,18 @@ def network_source(alir: CombLogic) -> dict[str, str]:
     return filled(_NETWORK, _values(alir))
 
 
-def write_source(alir: CombLogic) -> dict[str, str]:
-    """File name -> text, of the network and of its Python module.
+def write_source(alir: CombLogic, shape: tuple[int, ...]) -> dict[str, str]:
+    """File name -> text, of the network for events of `shape` and of its Python module.
 
     The lanes are the narrowest that hold every number on the way. Raises UnsupportedOperationError
     if a number has more than 64 bits.
     """
-    return filled(_NETWORK | _TEMPLATES, _values(alir))
+    module = {
+        "numpy_result": "NPY_FLOAT64",
+        "only_finite": "true",
+        "shape": ", ".join(map(str, shape)),
+    }
+    return filled(_NETWORK | _TEMPLATES, _values(alir) | module)
 
 
 def _values(alir: CombLogic) -> dict[str, Any]:

@@ -13,8 +13,9 @@ def filled(names: dict[str, bool], values: dict[str, Any], room: str = "native")
 
     The templates lie under `export/room`, "native" or "gpu".
     """
+    texts = {name: text_of(name, room) for name in names}
     return {
-        name: Template(_text(room, name)).substitute(values) if has_places else _text(room, name)
+        name: Template(texts[name]).substitute(values) if has_places else texts[name]
         for name, has_places in names.items()
     }
 
@@ -22,9 +23,16 @@ def filled(names: dict[str, bool], values: dict[str, Any], room: str = "native")
 def number_list(values: NDArray[Any]) -> str:
     """Elements as C++ literals that read back as the same numbers."""
     if values.dtype == np.float32:
-        return ", ".join(f"{np.format_float_scientific(v, unique=True)}f" for v in values)
+        return ", ".join(map(_float, values))
     return ", ".join(map(repr, values.tolist()))
 
 
-def _text(room: str, name: str) -> str:
+def _float(value: np.float32) -> str:
+    if np.isfinite(value):
+        return f"{np.format_float_scientific(value, unique=True)}f"
+    return "NAN" if np.isnan(value) else f"{'-' if value < 0 else ''}INFINITY"
+
+
+def text_of(name: str, room: str = "native") -> str:
+    """A template as it is."""
     return (files("triggerforge.export") / room / "templates" / name).read_text()

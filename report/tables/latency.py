@@ -4,7 +4,7 @@ from triggerforge.report.blocks import Table, row
 from triggerforge.report.material import Material
 from triggerforge.report.numbers import DASH, count, hertz, microseconds
 
-_TIMES = ("p50_us", "p99_us", "p999_us", "min_us")
+_TIMES = ("p50_us", "p99_us", "p999_us", "min_us", "max_us")
 
 
 def latency_table(material: Material) -> Table:
@@ -36,6 +36,7 @@ def latency_table(material: Material) -> Table:
             "p99",
             "p99.9",
             "min",
+            "max",
             "events a second",
         ),
         tuple(rows),

@@ -13,7 +13,11 @@ from triggerforge.compression.backend import hgq, keras
 from triggerforge.compression.quantized_model import QuantizedModel
 from triggerforge.config.export import ExportConfig
 from triggerforge.data.contract import InputContract, InputFeature
+from triggerforge.export.engines.native import CompiledRuntime
 from triggerforge.export.export import export
+from triggerforge.export.float_model import float_onnx
+from triggerforge.export.native.build import compiled
+from triggerforge.export.native.float_source import write_float_source
 from triggerforge.export.runtime import EngineSource
 from triggerforge.fixedpoint import FixedFormat
 from triggerforge.training.trained import TrainedModel
@@ -208,3 +212,17 @@ def source(
     folder = tmp_path_factory.mktemp("export")
     export(ExportConfig(check_events=100), trained, quantized, folder)
     return EngineSource(trained, quantized, folder)
+
+
+def native_float(module: nn.Module, inputs: InputContract, outputs: int) -> CompiledRuntime:
+    """The native float engine of a torch module, as the exporter hands it over."""
+    names = tuple(f"o{i}" for i in range(outputs))
+    trained = TrainedModel(module.eval(), inputs, names, {"class": "none"}, [])
+    library = compiled(write_float_source(float_onnx(trained)))
+    return CompiledRuntime("native", "float", inputs.shape, outputs, np.float32, library)
+
+
+@pytest.fixture(scope="session")
+def make_native_float() -> Callable[..., CompiledRuntime]:
+    """`native_float`, for the tests of that engine."""
+    return native_float

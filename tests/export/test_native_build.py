@@ -1,7 +1,11 @@
 """Compiled once for a machine, safely; a broken build or buffer is one clear error."""
 
+import gc
+import os
+import shutil
 import subprocess
 import sys
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from triggerforge import tools
 from triggerforge.errors import DataError, MissingToolError, ModelError, ToolFailedError
 from triggerforge.export.engines.native_int import NativeIntRuntime
 from triggerforge.export.native import build
@@ -63,6 +66,47 @@ def test_two_at_once_both_get_it(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
+WAITING = """#!/bin/sh
+case "$*" in *network.so*) ;; *) exec {compiler} "$@";; esac
+touch "{folder}/$$"
+for turn in $(seq 600); do
+  test "$(ls {folder} | wc -l)" -ge 2 && exec {compiler} "$@"
+  sleep 0.1
+done
+exit 1
+"""
+"""a compiler that begins when another process compiles too"""
+
+
+def test_two_processes_that_build_the_same_at_once_both_load_it(tmp_path: Path) -> None:
+    tools, waiting, cache = (tmp_path / name for name in ("tools", "waiting", "cache"))
+    tools.mkdir(), waiting.mkdir()
+    compiler = tools / "g++"
+    compiler.write_text(WAITING.format(compiler=shutil.which("g++"), folder=waiting))
+    compiler.chmod(0o755)
+    sources = {
+        "one.cc": 'extern "C" __attribute__((visibility("default"))) int one() { return 1; }'
+    }
+    program = (
+        "import ctypes, pathlib\n"
+        "from triggerforge.export.native.build import compiled\n"
+        f"path = compiled({sources!r}, pathlib.Path({str(cache)!r}))\n"
+        "print(path, ctypes.CDLL(str(path)).one())"
+    )
+    environment = os.environ | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    said = {process.communicate(timeout=120)[0] for process in both}
+    assert [process.returncode for process in both] == [0, 0]
+    assert len(list(waiting.iterdir())) == 2
+    (entry,) = cache.iterdir()
+    assert said == {f"{entry / 'network.so'} 1\n"}
+
+
 def test_what_the_compiler_says_is_told_and_nothing_is_left(tmp_path: Path) -> None:
     with pytest.raises(ToolFailedError, match="expected"):
         compiled({"one.cc": "int one( { }"}, tmp_path)
@@ -70,7 +114,7 @@ def test_what_the_compiler_says_is_told_and_nothing_is_left(tmp_path: Path) -> N
 
 
 def test_without_a_compiler_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tools.shutil, "which", lambda _: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(MissingToolError, match=r"g\+\+ was not found"):
         compiled(SOURCES, tmp_path)
 
@@ -114,3 +158,15 @@ def test_a_bound_call_keeps_its_arrays_and_their_size(engine: NativeIntRuntime) 
         call(x)  # type: ignore[call-arg]
     del call
     assert (sys.getrefcount(x), sys.getrefcount(y)) == before
+
+
+def test_arrays_that_the_caller_forgets_live_as_long_as_the_call(engine: NativeIntRuntime) -> None:
+    x, y = np.ones((40, 6), np.float32), np.zeros((40, 3))
+    expected = engine.predict(x)
+    call, kept = engine.bind(x, y), [weakref.ref(x), weakref.ref(y)]
+    del x, y
+    gc.collect()
+    call()
+    np.testing.assert_array_equal(kept[1](), expected)
+    del call
+    assert [array() for array in kept] == [None, None]

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from triggerforge.errors import ArtifactError, ModelError, RegistryError
+from triggerforge.errors import ArtifactError, MissingToolError, ModelError, RegistryError
 from triggerforge.export.files import QUANTIZED_FILE
 from triggerforge.export.probe import central_inputs
-from triggerforge.export.runtime import ENGINES, EngineSource
+from triggerforge.export.runtime import ENGINES, EngineSource, first_engine
 
 NAMES = ("torch", "onnxruntime", "onnxruntime-quantized", "alir", "hgq2", "native-int")
 engines = pytest.mark.parametrize("name", NAMES)
@@ -96,3 +96,41 @@ def test_damaged_files_are_refused(source: EngineSource, tmp_path: Path, damage:
         path.write_bytes({"cut": good[:-200], "garbage": b"\x07" * 99, "empty": b""}[damage])
     with pytest.raises(ArtifactError, match="export"):
         ENGINES["onnxruntime-quantized"](replace(source, export_folder=tmp_path))
+
+
+@pytest.fixture
+def no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@pytest.mark.usefixtures("no_compiler")
+@pytest.mark.parametrize("name", ["native", "native-int"])
+def test_without_a_compiler_nothing_else_runs_unless_it_is_named(
+    source: EngineSource, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(MissingToolError, match=r"^g\+\+ was not found; [^\n]*$"):
+        first_engine([name], source)
+    assert capsys.readouterr().err == ""
+    assert first_engine([name, "onnxruntime", "torch"], source).name == "onnxruntime"
+    (said,) = capsys.readouterr().err.splitlines()
+    assert f"engine {name} cannot run here" in said and "g++ was not found" in said
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_the_last_engine_says_why_none_can_run(source: EngineSource) -> None:
+    with pytest.raises(MissingToolError, match=r"g\+\+ was not found"):
+        first_engine(["native", "native-int"], source)
+
+
+def test_the_first_that_can_run_is_taken_and_an_unknown_one_is_said(source: EngineSource) -> None:
+    assert first_engine(["native-int", "alir"], source).name == "native-int"
+    with pytest.raises(RegistryError, match="did you mean 'onnxruntime'"):
+        first_engine(["native", "onnxruntim"], source)
+
+
+def test_a_damaged_file_is_no_reason_to_ask_another_engine(
+    source: EngineSource, tmp_path: Path
+) -> None:
+    (tmp_path / "float.onnx").write_bytes(b"no model")
+    with pytest.raises(ArtifactError):
+        first_engine(["native", "alir"], replace(source, export_folder=tmp_path))

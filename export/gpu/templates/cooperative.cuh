@@ -11,6 +11,15 @@ inline float absolute(float x) { return fabsf(x); }
 inline float exponential(float x) { return expf(x); }
 inline float hyperbolic_tangent(float x) { return tanhf(x); }
 inline float root(float x) { return sqrtf(x); }
+inline float logarithm(float x) { return logf(x); }
+inline float error_function(float x) { return erff(x); }
+inline float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
+inline float exponential_less_one(float x) { return expm1f(x); }
+inline float greater(float a, float b) { return a > b; }
+inline float greater_or_equal(float a, float b) { return a >= b; }
+inline float equal(float a, float b) { return a == b; }
+inline float unequal(float a, float b) { return a != b; }
+inline float chosen(float condition, float yes, float no) { return condition != 0.0f ? yes : no; }
 
 // One output for each thread, in turn; several sums at once hide the time that a product takes.
 template <Layer L>
@@ -26,7 +35,7 @@ inline void products(const float* x, const float* w, const float* b, float* y) {
       for (long c = 0; c < L.ci; ++c) sum[c % chains] += inputs[c * L.c_tap] * weights[c * L.padded];
     }
     const float total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-    y[place * L.padded + out] = L.relu ? rectified(total) : total;
+    y[place / L.ox * L.y_out + place % L.ox * L.x_out + out] = L.relu ? rectified(total) : total;
   }
 }
 

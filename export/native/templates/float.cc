@@ -1,7 +1,10 @@
 // A network in float32, made from its ONNX graph. No allocation, no lock, no state.
 #include "network.h"
 
+#include "choices.h"
+#include "events.h"
 #include "products.h"
+#include "recurrent.h"
 
 namespace {
 
@@ -16,27 +19,23 @@ $buffers
 $statements
 }
 
+#if TRIGGERFORGE_PARTS
 inline void block_of_events(const float* x, float* y) {
-  alignas(64) float by_input[inputs][Block::events];
-  for (long event = 0; event < Block::events; ++event) {
-    for (long i = 0; i < inputs; ++i) by_input[i][event] = x[event * inputs + i];
-  }
   Block in[inputs], out[outputs];
-  std::memcpy(in, by_input, sizeof in);
+  gather<inputs>(x, in);
   network(in, out);
-  for (long o = 0; o < outputs; ++o) {
-    for (long event = 0; event < Block::events; ++event) {
-      y[event * outputs + o] = out[o].part[event / lanes][event % lanes];
-    }
-  }
+  scatter<outputs>(out, y);
 }
+#endif
 
 }  // namespace
 
 extern "C" void triggerforge_run(const float* x, float* y, long events) {
   long event = 0;
+#if TRIGGERFORGE_PARTS
   for (; event + Block::events <= events; event += Block::events) {
     block_of_events(x + event * inputs, y + event * outputs);
   }
+#endif
   for (; event < events; ++event) network(x + event * inputs, y + event * outputs);
 }

@@ -29,11 +29,11 @@ inline F rectified_part(F x) {
 }
 template <class F>
 inline F larger_part(F a, F b) {
-  return (a != a) | (a > b) ? a : b;
+  return ((a != a) | (a > b)) ? a : b;
 }
 template <class F>
 inline F smaller_part(F a, F b) {
-  return (a != a) | (a < b) ? a : b;
+  return ((a != a) | (a < b)) ? a : b;
 }
 template <class F>
 inline F absolute_part(F x) {
@@ -45,6 +45,18 @@ inline F absolute_part(F x) {
 template <class F, class I>
 inline F power_of_two(I n) {
   return bits<F>((n + 127) << 23);
+}
+
+// exp(r) - 1 for r in [-log(2) / 2, log(2) / 2].
+template <class F>
+inline F exponential_near_zero_less_one(F r) {
+  F p = F{} + 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  return p * (r * r) + r;
 }
 
 // S. Moshier, Cephes 2.8, expf: x = n log 2 + r, and a polynomial for exp(r).
@@ -59,13 +71,7 @@ inline F exponential_part(F x) {
   const F whole = shifted - 12582912.0f;
   const I n = bits<I>(shifted) - bits<std::int32_t>(12582912.0f);
   const F r = inside - whole * 0.693359375f + whole * 2.12194440e-4f;
-  F p = F{} + 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r + 1.0f;
+  const F p = exponential_near_zero_less_one(r) + 1.0f;
   const I half = n >> 1;  // in two steps: 2^n alone would leave float32's range before the product
   return p * power_of_two<F>(half) * power_of_two<F>(n - half);
 }

@@ -1,14 +1,89 @@
-// The network for Python: bind(x, y) gives a call that reads x and writes y, with no argument to parse.
+// The network for Python. bind(x, y) gives a call that reads x and writes y, with no argument to parse;
+// predictor(otherwise) gives a call that takes x and makes y, and leaves what is no such x to `otherwise`.
 #define PY_SSIZE_T_CLEAN
+#define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
 #include <Python.h>
+#include <numpy/arrayobject.h>
 #include <structmember.h>
+
+#include <cstdint>
+#include <cstring>
 
 #include "network.h"
 
 namespace {
 
-constexpr Py_ssize_t input_bytes = $inputs * sizeof(float), output_bytes = $outputs * sizeof($result);
+constexpr npy_intp shape[] = {$shape};
+constexpr int axes = sizeof shape / sizeof shape[0];
+constexpr Py_ssize_t inputs = $inputs, outputs = $outputs;
+constexpr Py_ssize_t input_bytes = inputs * sizeof(float), output_bytes = outputs * sizeof($result);
+constexpr bool only_finite = $only_finite;
 constexpr Py_ssize_t events_with_the_lock = 64;  // handing the interpreter's lock back costs as much
+
+void run_events(const float* x, $result* y, Py_ssize_t events) {
+  if (events <= events_with_the_lock) {
+    triggerforge_run(x, y, events);
+  } else {
+    Py_BEGIN_ALLOW_THREADS triggerforge_run(x, y, events);
+    Py_END_ALLOW_THREADS
+  }
+}
+
+bool all_finite(const float* x, Py_ssize_t count) {
+  constexpr std::uint32_t exponent = 0x7f800000;
+  std::uint32_t infinite = 0;
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    std::uint32_t bits;
+    std::memcpy(&bits, x + i, sizeof bits);
+    infinite |= (bits & exponent) == exponent;
+  }
+  return infinite == 0;
+}
+
+bool is_input(PyArrayObject* x) {
+  if (PyArray_TYPE(x) != NPY_FLOAT32 || PyArray_NDIM(x) != axes + 1 || !PyArray_ISCARRAY_RO(x)) return false;
+  for (int axis = 0; axis < axes; ++axis) {
+    if (PyArray_DIM(x, axis + 1) != shape[axis]) return false;
+  }
+  return !only_finite || all_finite(static_cast<const float*>(PyArray_DATA(x)), PyArray_SIZE(x));
+}
+
+struct Predictor {
+  PyObject_HEAD
+  PyObject* otherwise;
+  vectorcallfunc call;
+};
+
+PyObject* predict(PyObject* self, PyObject* const* arguments, size_t count, PyObject* names) {
+  if (PyVectorcall_NARGS(count) != 1 || names != nullptr || !PyArray_Check(arguments[0]) ||
+      !is_input(reinterpret_cast<PyArrayObject*>(arguments[0]))) {
+    return PyObject_Vectorcall(reinterpret_cast<Predictor*>(self)->otherwise, arguments, count, names);
+  }
+  auto* x = reinterpret_cast<PyArrayObject*>(arguments[0]);
+  npy_intp sizes[] = {PyArray_DIM(x, 0), outputs};
+  PyObject* y = PyArray_SimpleNew(2, sizes, $numpy_result);
+  if (y == nullptr) return nullptr;
+  run_events(static_cast<const float*>(PyArray_DATA(x)),
+             static_cast<$result*>(PyArray_DATA(reinterpret_cast<PyArrayObject*>(y))), sizes[0]);
+  return y;
+}
+
+void release_predictor(PyObject* self) {
+  PyTypeObject* type = Py_TYPE(self);
+  Py_DECREF(reinterpret_cast<Predictor*>(self)->otherwise);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
+PyObject* predictor_type = nullptr;
+
+PyObject* predictor(PyObject*, PyObject* otherwise) {
+  auto* made = PyObject_New(Predictor, reinterpret_cast<PyTypeObject*>(predictor_type));
+  if (made == nullptr) return nullptr;
+  made->otherwise = Py_NewRef(otherwise);
+  made->call = predict;
+  return reinterpret_cast<PyObject*>(made);
+}
 
 struct Bound {
   PyObject_HEAD
@@ -23,14 +98,7 @@ PyObject* run(PyObject* self, PyObject* const*, size_t arguments, PyObject*) {
     return nullptr;
   }
   auto* bound = reinterpret_cast<Bound*>(self);
-  auto* x = static_cast<const float*>(bound->x.buf);
-  auto* y = static_cast<$result*>(bound->y.buf);
-  if (bound->events <= events_with_the_lock) {
-    triggerforge_run(x, y, bound->events);
-  } else {
-    Py_BEGIN_ALLOW_THREADS triggerforge_run(x, y, bound->events);
-    Py_END_ALLOW_THREADS
-  }
+  run_events(static_cast<const float*>(bound->x.buf), static_cast<$result*>(bound->y.buf), bound->events);
   Py_RETURN_NONE;
 }
 
@@ -68,6 +136,8 @@ PyObject* bind(PyObject*, PyObject* arguments) {
   return result;
 }
 
+constexpr unsigned long flags =
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION;
 PyMemberDef members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Bound, call), READONLY, nullptr},
     {nullptr, 0, 0, 0, nullptr}};
@@ -75,16 +145,26 @@ PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(release)},
                        {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
                        {Py_tp_members, members},
                        {0, nullptr}};
-PyType_Spec spec = {"network.Bound", sizeof(Bound), 0,
-                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-                    slots};
-PyMethodDef methods[] = {{"bind", bind, METH_VARARGS, "bind(x, y): a call that reads x and writes y"},
-                         {nullptr, nullptr, 0, nullptr}};
+PyType_Spec spec = {"network.Bound", sizeof(Bound), 0, flags, slots};
+PyMemberDef predictor_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Predictor, call), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr}};
+PyType_Slot predictor_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(release_predictor)},
+                                 {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
+                                 {Py_tp_members, predictor_members},
+                                 {0, nullptr}};
+PyType_Spec predictor_spec = {"network.Predictor", sizeof(Predictor), 0, flags, predictor_slots};
+PyMethodDef methods[] = {
+    {"bind", bind, METH_VARARGS, "bind(x, y): a call that reads x and writes y"},
+    {"predictor", predictor, METH_O, "predictor(otherwise): a call that makes y of x"},
+    {nullptr, nullptr, 0, nullptr}};
 PyModuleDef module = {PyModuleDef_HEAD_INIT, "network", nullptr, -1, methods, nullptr, nullptr, nullptr, nullptr};
 
 }  // namespace
 
 PyMODINIT_FUNC PyInit_network() {
+  import_array();
   bound_type = PyType_FromSpec(&spec);
-  return bound_type == nullptr ? nullptr : PyModule_Create(&module);
+  predictor_type = PyType_FromSpec(&predictor_spec);
+  return bound_type == nullptr || predictor_type == nullptr ? nullptr : PyModule_Create(&module);
 }

@@ -4,132 +4,154 @@
 
 #include "functions.h"
 #include "layer.h"
+#include "unrolled.h"
 
 namespace triggerforge {
 
-constexpr int chains = 8;  // products under way at once: two units, four cycles each
-constexpr int sums = registers - 4;
+constexpr int sums = registers - 4;  // the others hold weights and inputs
+#ifndef TRIGGERFORGE_CHAINS
+#define TRIGGERFORGE_CHAINS 8  // two units, four cycles each
+#endif
+constexpr int chains = TRIGGERFORGE_CHAINS;  // products under way at once
 
-// One event: registers hold neighbouring outputs. `tile` columns of `wide` registers.
-template <Layer L, int tile, int wide>
-inline void products_of_tile(const float* x, const float* w, const float* b, float* y) {
-  // few sums wait for each other: then neighbouring inputs go into sums of their own
-  constexpr int apart = std::max(1L, std::min<long>(chains / (tile * wide), L.ci));
-  Register sum[apart][tile][wide];
-#pragma GCC unroll 32
-  for (int t = 0; t < tile; ++t) {
-#pragma GCC unroll 32
-    for (int r = 0; r < wide; ++r) {
-      sum[0][t][r] = load(b + r * lanes);
-#pragma GCC unroll 32
-      for (int a = 1; a < apart; ++a) sum[a][t][r] = Register{};
+// `whole` cut into parts of at most `most`, as even as they can be: part `i` of how many, and where.
+struct Cut {
+  int parts, each, longer;
+  constexpr Cut(int whole, int most) : parts((whole + most - 1) / most), each(whole / parts), longer(whole % parts) {}
+  constexpr int length(int i) const { return each + (i < longer); }
+  constexpr int begin(int i) const { return each * i + std::min(i, longer); }
+};
+
+// Columns of outputs, and registers of neighbouring outputs in each, that are computed at once.
+struct Tile {
+  int columns, wide;
+};
+
+constexpr int ceiling(int a, int b) { return (a + b - 1) / b; }
+
+// The tile that takes least: a cycle has two products, or two loads of weights and inputs.
+constexpr Tile best_tile(int ox, int across, int ci) {
+  Tile best{1, 1};
+  long least = 0;
+  for (int wide = 1; wide <= std::min(across, sums); ++wide) {
+    for (int columns = 1; columns * wide <= sums && columns <= ox; ++columns) {
+      const int at_once = columns * wide, apart = std::max(1, std::min(chains / at_once, ci));
+      const int cycles = std::max({at_once * apart, (columns + wide) * apart, chains});
+      const long all = 64L * cycles / apart * ceiling(ox, columns) * ceiling(across, wide);
+      if (least == 0 || all <= least) {
+        least = all;
+        best = {columns, wide};
+      }
     }
   }
+  return best;
+}
+
+// One event: registers hold neighbouring outputs, the last of them `last` of its own.
+template <Layer L, int columns, int wide, int last>
+inline void products_of_tile(const float* x, const float* w, const float* b, float* y) {
+  // few sums wait for each other: then neighbouring inputs go into sums of their own
+  constexpr int apart = std::max(1L, std::min<long>(chains / (columns * wide), L.ci));
+  Register sum[apart][columns][wide];
+  unrolled<columns>([&](auto t) __attribute__((always_inline)) {
+    unrolled<wide>([&](auto r) __attribute__((always_inline)) {
+      sum[0][t][r] = load(b + r * lanes);
+      for (int a = 1; a < apart; ++a) sum[a][t][r] = Register{};
+    });
+  });
   auto add = [&](int a, long input, long weight) __attribute__((always_inline)) {
-#pragma GCC unroll 32
-    for (int r = 0; r < wide; ++r) {
+    unrolled<wide>([&](auto r) __attribute__((always_inline)) {
       const Register weights = load(w + weight * L.padded + r * lanes);
-#pragma GCC unroll 32
-      for (int t = 0; t < tile; ++t) sum[a][t][r] += x[input + t * L.x_step] * weights;
-    }
+      unrolled<columns>([&](auto t) __attribute__((always_inline)) {
+        sum[a][t][r] += x[input + t * L.x_step] * weights;
+      });
+    });
   };
   for (long ky = 0; ky < L.ky; ++ky) {
     for (long kx = 0; kx < L.kx; ++kx) {
       const long input = ky * L.y_tap + kx * L.x_tap, weight = (ky * L.kx + kx) * L.ci;
-      long c = 0;
-      for (; c + apart <= L.ci; c += apart) {
-#pragma GCC unroll 32
-        for (int a = 0; a < apart; ++a) add(a, input + (c + a) * L.c_tap, weight + c + a);
+      constexpr long whole = L.ci / apart * apart;
+      for (long c = 0; c < whole; c += apart) {
+        unrolled<apart>([&](auto a) __attribute__((always_inline)) {
+          add(a, input + (c + a) * L.c_tap, weight + c + a);
+        });
       }
-      for (; c < L.ci; ++c) add(0, input + c * L.c_tap, weight + c);
+      for (long c = whole; c < L.ci; ++c) add(0, input + c * L.c_tap, weight + c);
     }
   }
-#pragma GCC unroll 32
-  for (int t = 0; t < tile; ++t) {
-#pragma GCC unroll 32
-    for (int r = 0; r < wide; ++r) {
+  unrolled<columns>([&](auto t) __attribute__((always_inline)) {
+    unrolled<wide>([&](auto r) __attribute__((always_inline)) {
       Register total = sum[0][t][r];
-#pragma GCC unroll 32
       for (int a = 1; a < apart; ++a) total += sum[a][t][r];
-      store(y + t * L.padded + r * lanes, L.relu ? rectified_part(total) : total);
-    }
-  }
+      if constexpr (L.relu) total = rectified_part(total);
+      std::memcpy(y + t * L.x_out + r * lanes, &total, sizeof(float) * (r == wide - 1 ? last : lanes));
+    });
+  });
 }
 
-template <Layer L, int tile, int wide>
-inline void products_of_columns(const float* x, const float* w, const float* b, float* y) {
-  long column = 0;
-  for (; column + tile <= L.ox; column += tile) {
-    products_of_tile<L, tile, wide>(x + column * L.x_step, w, b, y + column * L.padded);
-  }
-  constexpr int rest = L.ox % tile;
-  if constexpr (rest) {
-    products_of_tile<L, rest, wide>(x + column * L.x_step, w, b, y + column * L.padded);
-  }
-}
-
-// y (oy, ox, padded) from x, weights (ky, kx, ci, padded) and biases (padded).
+// y (oy, ox, co) from x, weights (ky, kx, ci, padded) and biases (padded).
 template <Layer L>
 inline void products(const float* x, const float* w, const float* b, float* y) {
-  constexpr int across = (L.co + lanes - 1) / lanes;
-  constexpr int wide = std::min(across, L.ox == 1 ? chains : chains / 2);
-  constexpr int tile = std::min<long>(L.ox, std::max(1, std::min(4, sums / wide)));
-  constexpr int rest = across % wide;
+  constexpr int across = ceiling(L.co, lanes);
+  constexpr Tile tile = best_tile(L.ox, across, L.ci);
+  constexpr Cut columns(L.ox, tile.columns), wide(across, tile.wide);
   for (long row = 0; row < L.oy; ++row) {
-    const float* from = x + row * L.y_step;
-    float* to = y + row * L.ox * L.padded;
-    int r = 0;
-    for (; r + wide <= across; r += wide) {
-      products_of_columns<L, tile, wide>(from, w + r * lanes, b + r * lanes, to + r * lanes);
-    }
-    if constexpr (rest) {
-      products_of_columns<L, tile, rest>(from, w + r * lanes, b + r * lanes, to + r * lanes);
-    }
+    unrolled<wide.parts>([&](auto p) {
+      constexpr int r = wide.begin(p) * lanes, last = L.exact && p == wide.parts - 1 ? L.co - (across - 1) * lanes : lanes;
+      auto tiles = [&]<int length>(std::integral_constant<int, length>, int first, int end) {
+        for (int i = first; i < end; ++i) {
+          const long column = columns.begin(i);
+          products_of_tile<L, length, wide.length(p), last>(
+              x + row * L.y_step + column * L.x_step, w + r, b + r, y + row * L.y_out + column * L.x_out + r);
+        }
+      };
+      if constexpr (columns.longer) tiles(std::integral_constant<int, columns.each + 1>{}, 0, columns.longer);
+      tiles(std::integral_constant<int, columns.each>{}, columns.longer, columns.parts);
+    });
   }
 }
 
 // A block of events: each lane is an event, and every weight is for all of them.
 template <Layer L, int wide>
 inline void products_of_outputs(const Block* x, const float* w, const float* b, Block* y) {
-  Register sum[wide][Block::parts];
-#pragma GCC unroll 32
-  for (int o = 0; o < wide; ++o) {
-#pragma GCC unroll 32
-    for (int p = 0; p < Block::parts; ++p) sum[o][p] = b[o] - Register{};
-  }
+  constexpr int parts = Block::parts;
+  Register sum[wide][parts];
+  unrolled<wide>([&](auto o) __attribute__((always_inline)) {
+    unrolled<parts>([&](auto p) __attribute__((always_inline)) { sum[o][p] = b[o] - Register{}; });
+  });
   for (long ky = 0; ky < L.ky; ++ky) {
     for (long kx = 0; kx < L.kx; ++kx) {
       for (long c = 0; c < L.ci; ++c) {
         const Block& input = x[ky * L.y_tap + kx * L.x_tap + c * L.c_tap];
         const float* weights = w + ((ky * L.kx + kx) * L.ci + c) * L.padded;
-#pragma GCC unroll 32
-        for (int o = 0; o < wide; ++o) {
-#pragma GCC unroll 32
-          for (int p = 0; p < Block::parts; ++p) sum[o][p] += weights[o] * input.part[p];
-        }
+        unrolled<wide>([&](auto o) __attribute__((always_inline)) {
+          unrolled<parts>([&](auto p) __attribute__((always_inline)) { sum[o][p] += weights[o] * input.part[p]; });
+        });
       }
     }
   }
-#pragma GCC unroll 32
-  for (int o = 0; o < wide; ++o) {
-#pragma GCC unroll 32
-    for (int p = 0; p < Block::parts; ++p) {
+  unrolled<wide>([&](auto o) __attribute__((always_inline)) {
+    unrolled<parts>([&](auto p) __attribute__((always_inline)) {
       y[o].part[p] = L.relu ? rectified_part(sum[o][p]) : sum[o][p];
-    }
-  }
+    });
+  });
 }
 
 template <Layer L>
 inline void products(const Block* x, const float* w, const float* b, Block* y) {
-  constexpr int wide = std::min<long>(L.co, (registers - 4) / Block::parts);
-  constexpr int rest = L.co % wide;
+  constexpr Cut cut(L.co, sums / Block::parts);
   for (long row = 0; row < L.oy; ++row) {
     for (long column = 0; column < L.ox; ++column) {
       const Block* from = x + row * L.y_step + column * L.x_step;
-      Block* to = y + (row * L.ox + column) * L.padded;
-      long o = 0;
-      for (; o + wide <= L.co; o += wide) products_of_outputs<L, wide>(from, w + o, b + o, to + o);
-      if constexpr (rest) products_of_outputs<L, rest>(from, w + o, b + o, to + o);
+      Block* to = y + row * L.y_out + column * L.x_out;
+      for (int i = 0; i < cut.longer; ++i) {
+        const long o = cut.begin(i);
+        products_of_outputs<L, cut.each + 1>(from, w + o, b + o, to + o);
+      }
+      for (int i = cut.longer; i < cut.parts; ++i) {
+        const long o = cut.begin(i);
+        products_of_outputs<L, cut.each>(from, w + o, b + o, to + o);
+      }
     }
   }
 }

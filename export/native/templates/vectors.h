@@ -27,13 +27,18 @@ inline Register load(const float* from) {
 
 inline void store(float* to, Register stored) { std::memcpy(to, &stored, sizeof stored); }
 
-// Two registers: a weight that is read once serves twice, and still a tile of sums fits the file.
+#ifndef TRIGGERFORGE_PARTS
+#define TRIGGERFORGE_PARTS 2  // registers of a block; 0: events are computed one by one
+#endif
+// A weight that is read once serves as many registers as a block has.
 struct Block {
-  static constexpr int parts = 2, events = parts * lanes;
+  static constexpr int parts = TRIGGERFORGE_PARTS ? TRIGGERFORGE_PARTS : 1, events = parts * lanes;
   Register part[parts];
 
   Block() = default;
-  Block(float value) : part{value - Register{}, value - Register{}} {}
+  Block(float value) {
+    for (Register& each : part) each = value - Register{};
+  }
   template <class Function>
   static Block each(Function function) {
     Block made;

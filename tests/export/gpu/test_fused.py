@@ -61,6 +61,60 @@ class Joined(nn.Module):
         return self.outer(torch.cat(parts, 1)).sigmoid() / (1.0 + x.square().sum((1, 2))[:, None])
 
 
+class Attention(nn.Module):
+    """Products of two tensors of an event, and what is excluded by an infinite number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key = nn.Linear(3, 4), nn.Linear(3, 4)
+        self.register_buffer("mask", torch.ones(5, 5).tril().log())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scores = self.query(x) @ self.key(x).transpose(1, 2) + self.mask.clamp(min=-1e4)
+        return (scores.softmax(2) @ x).flatten(1)
+
+
+class Grouped(nn.Module):
+    """Convolutions of groups, with zeros around, and windows with the smallest number around."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(2, 4, 3, padding=1, groups=2)
+        self.second = nn.Conv2d(4, 3, 3, padding=1)
+        self.third = nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.first(x[:, None, :, :].expand(-1, 2, -1, -1)).relu()
+        y = self.third(self.second(y).relu())
+        return nn.functional.max_pool2d(y, 3, 2, padding=1).flatten(1)
+
+
+class Functions(nn.Module):
+    """Functions of one and of two elements, and every way to join those of an axis."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        f, a, b = nn.functional, x[:, :, 0], x[:, :, 1]
+        y = [
+            f.leaky_relu(a),
+            f.elu(a),
+            f.gelu(a),
+            a.sigmoid(),
+            (a.abs() + 0.1).log(),
+            a.clamp(-1.0, 0.5),
+        ]
+        y += [torch.where(a > b, a, b * b), torch.where(a <= 0, b, a), (a == b) * 1.0]
+        joined = torch.stack(y, 2).log_softmax(1)
+        return torch.cat([joined.flatten(1), joined.amax(2), joined.square().sum(1).sqrt()], 1)
+
+
+SMALL: dict[str, tuple[type[nn.Module], tuple[int, ...], int]] = {
+    "slices and concatenations": (Joined, (5, 3), 4),
+    "attention": (Attention, (5, 3), 15),
+    "convolutions of groups": (Grouped, (6, 5), 27),
+    "functions": (Functions, (20, 2), 209),
+}
+
+
 def objects(shape: tuple[int, ...]) -> InputContract:
     """Triples of pT, η, φ where there are 57 inputs, as the autoencoders have them."""
     grid = FixedFormat.parse("ap_fixed<12,8,RND,SAT>")
@@ -115,9 +169,12 @@ def test_networks_that_come_along(name: str) -> None:
 
 
 @needs_triton
-def test_what_is_sliced_and_joined() -> None:
+@pytest.mark.parametrize("name", SMALL)
+def test_what_layers_are_joined_by(name: str) -> None:
+    module, shape, outputs = SMALL[name]
     torch.manual_seed(1)
-    assert largest_error(trained(Joined(), objects((5, 3)), tuple("abcd")), "fp32") <= 1e-5
+    names = tuple(f"o{i}" for i in range(outputs))
+    assert largest_error(trained(module(), objects(shape), names), "fp32") <= TOLERANCE["fp32"]
 
 
 @needs_triton
@@ -145,6 +202,23 @@ def test_nan_and_infinity_pass() -> None:
         started.start(x.to(started.device), y)
     with torch.no_grad():
         np.testing.assert_allclose(y.cpu().numpy(), module(x).numpy(), rtol=1e-5)
+
+
+@needs_triton
+@pytest.mark.parametrize(
+    ("kind", "function"),
+    [("Prod", np.prod), ("Sum", np.sum), ("Max", np.max), ("Min", np.min)],
+)
+@pytest.mark.parametrize("columns", [4, 20])  # written out, and joined by Triton
+def test_elements_of_an_axis_are_joined(kind: str, function: Any, columns: int) -> None:
+    node = helper.make_node(f"Reduce{kind}", ["x", "axes"], ["y"], keepdims=1)
+    started = TritonKernel(write_fused(model_of(node, {"axes": np.array([1])}, columns)))
+    x = np.random.default_rng(1).normal(size=(20, columns)).astype(np.float32)
+    x[3, 1] = np.nan
+    y = torch.zeros((20, 1), device=started.device)
+    started.start(torch.from_numpy(x).to(started.device), y)
+    expected = function(x.astype(np.float64), 1, keepdims=True)
+    np.testing.assert_allclose(y.cpu().numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
 @needs_triton
@@ -196,9 +270,11 @@ def test_the_fastest_tile_that_fits_is_taken() -> None:
         fastest([Tile(16, 4)], lambda _: None)
 
 
-def model_of(node: onnx.NodeProto, constants: dict[str, Any]) -> onnx.ModelProto:
-    """x (N, 4) through one node."""
-    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", 4]) for n in ("x", "y")]
+def model_of(node: onnx.NodeProto, constants: dict[str, Any], columns: int = 4) -> onnx.ModelProto:
+    """x (N, columns) through one node."""
+    values = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", columns]) for n in ("x", "y")
+    ]
     tensors = [onnx.numpy_helper.from_array(np.asarray(v), n) for n, v in constants.items()]
     return helper.make_model(helper.make_graph([node], "g", values[:1], values[1:], tensors))
 
@@ -206,8 +282,9 @@ def model_of(node: onnx.NodeProto, constants: dict[str, Any]) -> onnx.ModelProto
 @pytest.mark.parametrize(
     ("kind", "constants", "words"),
     [
-        ("Erf", {}, "Erf.*the triton engine has no such operation"),
-        ("Pow", {"e": np.float32(3)}, "Pow.*squares"),
+        ("Det", {}, "Det.*the triton engine has no such operation"),
+        ("TopK", {"k": np.array([2])}, "TopK.*the triton engine has no such operation"),
+        ("Sin", {}, "Sin.*the triton engine has no function 'sine'"),
         ("Gemm", {"e": np.full((4, 4), np.nan, np.float32)}, "NaN"),
         ("Gemm", {"e": np.zeros((4, 20_000), np.float32)}, "weights"),
     ],
@@ -218,12 +295,28 @@ def test_what_it_cannot_do_is_named(kind: str, constants: dict[str, Any], words:
         write_fused(model_of(node, constants))
 
 
+def test_a_layer_with_a_memory_is_refused() -> None:
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gru = nn.GRU(3, 4, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = self.gru(x)[0].flatten(1)
+            return y
+
+    model = float_onnx(trained(Recurrent(), objects((5, 3)), tuple(f"o{i}" for i in range(20))))
+    with pytest.raises(UnsupportedOperationError, match="GRU.*the triton engine has no such"):
+        write_fused(model)
+
+
 @pytest.mark.parametrize(
     ("cpp", "python"),
     [
         ("1.0f / (1.0f + a)", "1.0 / (1.0 + a)"),
         ("v1 * 0.25f - 1e-05f", "v1 * 0.25 - 1e-05"),
-        ("-(V() + INFINITY)", '-(float("inf"))'),
+        ("-(V() + INFINITY)", '-(0.0 + float("inf"))'),
+        ("equal(v1, V(-INFINITY))", 'equal(v1, (-float("inf")))'),
         ("larger(v2, V()) * v3f", "larger(v2, 0.0) * v3f"),
     ],
 )

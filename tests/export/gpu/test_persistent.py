@@ -46,6 +46,7 @@ NETWORKS: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
     "mlp": ("mlp", (16,), {}),
     "deepsets": ("deepsets", (8, 3), {"pool": "max"}),
     "jedi_linear": ("jedi_linear", (8, 3), {"width": 8, "head": (8,)}),
+    "cnn of two layers": ("cnn", (8, 8, 1), {"channels": (3, 5), "hidden": (6,)}),
 }
 IDLE = 300_000_000
 
@@ -177,6 +178,22 @@ def test_what_does_not_fit_is_refused() -> None:
         [onnx.helper.make_node("Relu", ["x"], ["y"])], "g", *([v] for v in values)
     )
     with pytest.raises(UnsupportedOperationError, match="shared memory"):
+        write_persistent_source(onnx.helper.make_model(graph))
+
+
+@pytest.mark.parametrize(
+    ("kind", "constants", "words"),
+    [
+        ("TopK", {"k": np.array([2])}, "TopK.*no function 'first_of'"),
+        ("Sin", {}, "Sin.*the cuda-persistent engine has no function 'sine'"),
+    ],
+)
+def test_what_its_kernel_lacks_is_refused(kind: str, constants: dict[str, Any], words: str) -> None:
+    values = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, ["N", 4]) for n in "xy"]
+    tensors = [onnx.numpy_helper.from_array(v, n) for n, v in constants.items()]
+    node = onnx.helper.make_node(kind, ["x", *constants], ["y"])
+    graph = onnx.helper.make_graph([node], "g", *([v] for v in values), tensors)
+    with pytest.raises(UnsupportedOperationError, match=words):
         write_persistent_source(onnx.helper.make_model(graph))
 
 

@@ -1,0 +1,1 @@
+"""`make bench`: the float networks of this project in every engine, side by side in one run."""

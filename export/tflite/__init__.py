@@ -1,0 +1,1 @@
+"""Exported ONNX files as TFLite models, the format that LiteRT runs."""
