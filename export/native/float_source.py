@@ -19,6 +19,9 @@ from triggerforge.export.native.float_graph import FloatGraph
 from triggerforge.export.native.text import filled, number_list
 
 _MOST_WEIGHTS = 1_000_000
+_MOST_NUMBERS = 1_000_000
+_MOST_IN_BLOCKS = 16_384
+"""numbers of one event on the stack; in blocks, of up to 32 events, 2 MB are more than the caches have"""
 _TEMPLATES = {
     "float.cc": True,
     "network.h": True,
@@ -48,9 +51,16 @@ def write_float_source(model: onnx.ModelProto) -> dict[str, str]:
             f"the network has {weights:,} weights; the native engine compiles up to "
             f"{_MOST_WEIGHTS:,}: use onnxruntime for larger ones"
         )
+    numbers = program.inputs + program.outputs + sum(program.buffers.values())
+    if numbers > _MOST_NUMBERS:
+        raise UnsupportedOperationError(
+            f"the tensors of an event are {numbers:,} numbers; the native engine keeps up to "
+            f"{_MOST_NUMBERS:,} on the stack: use onnxruntime for larger networks"
+        )
     return filled(
         _TEMPLATES,
         {
+            "blocks_fit": int(numbers <= _MOST_IN_BLOCKS),
             "inputs": program.inputs,
             "outputs": program.outputs,
             "result": "float",

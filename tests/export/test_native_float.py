@@ -75,6 +75,13 @@ MODULES: dict[str, tuple[tuple[int, ...], Callable[[], nn.Module]]] = {
             *(nn.Conv1d(6, 9, 2, dilation=3), nn.Flatten(), nn.Linear(54, 2)),
         ),
     ),
+    "more than fits in blocks": (
+        (1, 64, 64),
+        lambda: nn.Sequential(
+            *(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(8), nn.Flatten()),
+            nn.Linear(512, 3),
+        ),
+    ),
     "masked": ((8, 3), Masked),
     "attention": ((5, 4), Attention),
 }
@@ -161,6 +168,7 @@ def model_of(node: onnx.NodeProto, constants: dict[str, Any]) -> onnx.ModelProto
         ("Add", {"e": np.ones((3, 4), np.float32)}, "differs from event to event"),
         ("Gemm", {"e": np.full((4, 4), np.nan, np.float32)}, "NaN"),
         ("Gemm", {"e": np.zeros((4, 300_000), np.float32)}, "weights"),
+        ("Tile", {"e": np.array([1, 300_000])}, "on the stack"),
     ],
 )
 def test_what_it_cannot_do_is_named(kind: str, constants: dict[str, Any], words: str) -> None:

@@ -19,7 +19,7 @@ $buffers
 $statements
 }
 
-#if TRIGGERFORGE_PARTS
+#if TRIGGERFORGE_PARTS && $blocks_fit
 inline void block_of_events(const float* x, float* y) {
   Block in[inputs], out[outputs];
   gather<inputs>(x, in);
@@ -32,7 +32,7 @@ inline void block_of_events(const float* x, float* y) {
 
 extern "C" void triggerforge_run(const float* x, float* y, long events) {
   long event = 0;
-#if TRIGGERFORGE_PARTS
+#if TRIGGERFORGE_PARTS && $blocks_fit
   for (; event + Block::events <= events; event += Block::events) {
     block_of_events(x + event * inputs, y + event * outputs);
   }
