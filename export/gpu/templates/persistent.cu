@@ -3,7 +3,8 @@
 #include "mailbox.h"
 
 #ifdef __CUDACC_RTC__  // NVRTC brings no standard headers
-#define INFINITY __int_as_float(0x7f800000)
+#define INFINITY __builtin_bit_cast(float, 0x7f800000)
+#define NAN __builtin_bit_cast(float, 0x7fffffff)
 
 // ns of a clock that all SMs share.
 inline unsigned long long now() {

@@ -36,6 +36,7 @@ def test_bound_calls_write_what_predict_gives(source: EngineSource, name: str) -
     x = source.trained.contract.quantize(np.random.default_rng(1).normal(size=(40, 6)))
     first, second = np.split(np.ascontiguousarray(x, np.float32), 2)
     assert engine.name == name
+    assert engine.device == ("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[attr-defined]
     expected = engine.predict(first)
     if engine.model == "quantized":
         np.testing.assert_array_equal(expected, source.quantized.predict(first))

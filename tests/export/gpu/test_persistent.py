@@ -26,6 +26,7 @@ from triggerforge.export.gpu.cooperative import (
     shared_out,
     write_persistent_source,
 )
+from triggerforge.export.gpu.functions import FUNCTIONS
 from triggerforge.export.gpu.mailbox import Mailbox, room
 from triggerforge.export.gpu.nvrtc import compiled_cubin
 from triggerforge.export.native.build import compiled
@@ -46,9 +47,16 @@ NETWORKS: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
     "mlp": ("mlp", (16,), {}),
     "deepsets": ("deepsets", (8, 3), {"pool": "max"}),
     "jedi_linear": ("jedi_linear", (8, 3), {"width": 8, "head": (8,)}),
+    "functions": ("functions", (16,), {}),
     "cnn of two layers": ("cnn", (8, 8, 1), {"channels": (3, 5), "hidden": (6,)}),
 }
 IDLE = 300_000_000
+
+
+def of_functions() -> nn.Module:
+    """Layers with functions that the registry's networks do not have."""
+    layers = [nn.Linear(16, 8), nn.ELU(), nn.Linear(8, 8), nn.GELU(), nn.Linear(8, 8)]
+    return nn.Sequential(*layers, nn.LeakyReLU(), nn.Linear(8, 5), nn.Sigmoid(), nn.LogSoftmax(1))
 
 
 class OnCpu:
@@ -82,7 +90,9 @@ def on_cpu(make_contract: Callable[..., InputContract]) -> Iterator[Callable[[st
     def make(name: str) -> tuple[nn.Module, OnCpu]:
         model, shape, arguments = NETWORKS[name]
         torch.manual_seed(1)
-        module = MODELS[model](make_contract(*shape), 5, **arguments).eval()
+        contract = make_contract(*shape)
+        module = MODELS[model](contract, 5, **arguments) if model in MODELS else of_functions()
+        module = module.eval()
         made.append(OnCpu(module, make_contract(*shape), 5))
         return module, made[-1]
 
@@ -168,6 +178,41 @@ def test_nvrtc_compiles_it_without_a_card(
     model = float_onnx(TrainedModel(module, make_contract(8, 3), names, {"class": "none"}, []))
     code = compiled_cubin(write_persistent_source(model)[0], MAIN, card, tmp_path)
     assert code[:4] == b"\x7fELF" and ENTRY.encode() in code
+
+
+@pytest.mark.skipif(
+    find_spec("cuda") is None, reason="cuda-bindings is not installed: dependency group `gpu`"
+)
+def test_nvrtc_knows_every_function_and_constants_that_are_no_numbers(tmp_path: Path) -> None:
+    shape = ["N", 4]
+    values = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, shape) for n in "xy"]
+    told = {
+        "IsNaN": (),
+        "Elu": (),
+        "Erf": (),
+        "Log": (),
+        "Sigmoid": (),
+        "Tanh": (),
+        "Sqrt": (),
+        "Abs": (),
+        "Exp": (),
+        "Add": ("c",),
+        "GreaterOrEqual": ("c",),
+        "Equal": ("c",),
+        "PRelu": ("c",),
+        "Min": ("c",),
+    }
+    names = ["x", *(f"t{i}" for i in range(len(told) - 1)), "y"]
+    nodes = [
+        onnx.helper.make_node(kind, [x, *more], [y])
+        for (kind, more), x, y in zip(told.items(), names, names[1:], strict=False)
+    ]
+    c = onnx.numpy_helper.from_array(np.array([0, np.inf, -np.inf, np.nan], np.float32), "c")
+    graph = onnx.helper.make_graph(nodes, "g", values[:1], values[1:], [c])
+    sources = write_persistent_source(onnx.helper.make_model(graph))[0]
+    functions = FUNCTIONS - {"V", "rectified", "larger"}
+    assert all(f"{name}(" in sources[MAIN] for name in functions)
+    assert compiled_cubin(sources, MAIN, "sm_90", tmp_path)[:4] == b"\x7fELF"
 
 
 def test_what_does_not_fit_is_refused() -> None:
