@@ -42,7 +42,7 @@ class LatencyConfig(Config):
     """How long one call takes."""
 
     engines: tuple[Engine, ...] = (
-        *("torch", "onnxruntime", "onnxruntime-quantized", "alir", "native-int"),
+        *("torch", "onnxruntime", "native", "onnxruntime-quantized", "alir", "native-int"),
     )
     """Engines to time, in turn, call by call."""
     batches: tuple[PositiveInt, ...] = (1, 1024)

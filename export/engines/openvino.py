@@ -1,5 +1,6 @@
 """OpenVINO on one CPU thread."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ class OpenVinoRuntime(FixedBatchRuntime):
     """
 
     def __init__(self, path: Path) -> None:
+        # the package tells a server that it is used, in a process of its own, unless this is missing
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         self._openvino = require_package("openvino")
         proto = read_onnx(path)
         contract, outputs = read_metadata(proto)

@@ -188,7 +188,7 @@ def inputs(shape: tuple[int, ...], heavy: bool) -> np.ndarray[Any, Any]:
 @pytest.mark.slow
 @pytest.mark.timeout(0 if MORE else 900)
 @settings(
-    max_examples=int(MORE or 8),
+    max_examples=int(MORE or 6),
     derandomize=True,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -1,6 +1,7 @@
 """The runtimes of others give torch's numbers in float64, for every network and number of events."""
 
 import gc
+import importlib
 import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -212,6 +213,12 @@ def test_nan_stays_with_its_event(
         assert np.isfinite(got[0]).all()
     else:
         assert np.isnan(got[0]).all()
+
+
+@pytest.mark.usefixtures("mlps")
+def test_openvino_tells_nobody_that_it_is_used() -> None:
+    told = importlib.import_module("openvino.tools.ovc.telemetry_utils")
+    assert told.tm.__name__ == "openvino.tools.ovc.telemetry_stub"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from triggerforge.export.files import QUANTIZED_FILE
 from triggerforge.export.probe import central_inputs
 from triggerforge.export.runtime import ENGINES, EngineSource, first_engine
 
-NAMES = ("torch", "onnxruntime", "onnxruntime-quantized", "alir", "hgq2", "native-int")
+NAMES = ("torch", "onnxruntime", "native", "onnxruntime-quantized", "alir", "hgq2", "native-int")
 engines = pytest.mark.parametrize("name", NAMES)
 
 
