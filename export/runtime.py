@@ -193,3 +193,31 @@ def _native_int(source: EngineSource) -> Runtime:
     from triggerforge.export.engines.native_int import NativeIntRuntime
 
     return NativeIntRuntime(require_part(source.quantized, "a quantised model"))
+
+
+@ENGINES.register("triton")
+def _triton(source: EngineSource) -> Runtime:
+    from triggerforge.export.engines.triton import TritonRuntime
+
+    return TritonRuntime(_float_file(source))
+
+
+@ENGINES.register("torch-cuda-graph")
+def _torch_cuda_graph(source: EngineSource) -> Runtime:
+    from triggerforge.export.engines.torch_cuda_graph import TorchCudaGraphRuntime
+
+    return TorchCudaGraphRuntime(require_part(source.trained, "a trained model"))
+
+
+@ENGINES.register("cuda-persistent")
+def _cuda_persistent(source: EngineSource) -> Runtime:
+    from triggerforge.export.engines.cuda_persistent import PersistentRuntime
+
+    return PersistentRuntime(_float_file(source))
+
+
+@ENGINES.register("cuda-int")
+def _cuda_int(source: EngineSource) -> Runtime:
+    from triggerforge.export.engines.cuda_int import CudaIntRuntime
+
+    return CudaIntRuntime(require_part(source.quantized, "a quantised model"))

@@ -51,6 +51,7 @@ class OnnxRuntime(FixedBatchRuntime):
         kind = _TYPES[output.type]
         super().__init__(name, self.contract.shape, int(output.shape[-1]), kind)
         self.model = model
+        self.device = "cpu" if self._providers == (_CPU,) else "cuda"
 
     def build(self, events: int) -> Any:
         """A session."""

@@ -15,9 +15,6 @@ from triggerforge.export.native.float_graph import FloatGraph, as_events, attrib
 from triggerforge.export.native.float_windows import fill_around, outer_pads, padded, windows
 from triggerforge.export.native.place import Affine, Place, row_major
 
-PADDING = 16
-"""floats in the widest register: rows of weights and of outputs begin at multiples of it"""
-
 
 @handles("Gemm")
 def _gemm(graph: FloatGraph, node: onnx.NodeProto) -> Place:
@@ -133,7 +130,9 @@ def _bias(graph: FloatGraph, node: onnx.NodeProto, length: int) -> NDArray[Any]:
 
 def _finite(graph: FloatGraph, weights: NDArray[Any]) -> NDArray[Any]:
     if not np.isfinite(weights).all():
-        raise graph.unsupported("its weights hold NaN or inf: the native engine takes numbers")
+        raise graph.unsupported(
+            f"its weights hold NaN or inf: the {graph.engine} engine takes numbers"
+        )
     return weights
 
 
@@ -190,28 +189,14 @@ def _products(
     bias: NDArray[Any],
     layer: dict[str, int],
 ) -> Place:
-    """The kernel's call: weights `taps` (ky, kx, in, out) -> (oy, ox, out)."""
-    width = taps.shape[-1]
-    whole = -(-width // PADDING) * PADDING
-    ends = [(0, 0)] * (taps.ndim - 1) + [(0, whole - width)]
+    """Weights `taps` (ky, kx, in, out) -> (oy, ox, out), with what follows and can be done at once."""
     bias = _bias_that_follows(graph, node, bias)
     relu = _followed_by(graph, node, "Relu")
     if relu is not None:
         graph.takes_along(relu)
-    weights = graph.stored(np.pad(taps, ends).astype(np.float32))
-    biases = graph.stored(np.pad(bias, (0, whole - width)).astype(np.float32))
-    out = _destination(graph, node, (layer["oy"], layer["ox"], width))
-    layout = out.affine()
-    assert layout is not None
-    alone = (
-        layer["oy"] == layer["ox"] == 1 and out.buffer != "out" and out.buffer not in graph.frames
-    )
-    layer = layer | {"ci": taps.shape[2], "co": width, "padded": whole, "exact": int(not alone)}
-    layer |= {"y_out": layout.strides[0], "x_out": layout.strides[1], "relu": int(relu is not None)}
-    told = ", ".join(f".{name} = {value}" for name, value in layer.items())
-    begin, end = f"{start.buffer} + {int(start.index)}", f"{out.buffer} + {layout.offset}"
-    graph.emit(f"products<Layer{{{told}}}>({begin}, {weights}, {biases}, {end});")
-    return out
+    shape = layer["oy"], layer["ox"], taps.shape[-1]
+    out = _destination(graph, node, shape) if graph.writes_ahead else None
+    return graph.products(start, taps, bias, layer, relu is not None, out)
 
 
 def _followed_by(graph: FloatGraph, node: onnx.NodeProto, kind: str) -> onnx.NodeProto | None:
@@ -233,14 +218,16 @@ def _bias_that_follows(graph: FloatGraph, node: onnx.NodeProto, bias: NDArray[An
     return bias
 
 
-def _destination(graph: FloatGraph, node: onnx.NodeProto, shape: tuple[int, int, int]) -> Place:
-    """Where a layer writes (oy, ox, out): straight to who reads it, if that can be."""
+def _destination(
+    graph: FloatGraph, node: onnx.NodeProto, shape: tuple[int, int, int]
+) -> Place | None:
+    """Where a layer can write (oy, ox, out) straight for who reads it; None if it cannot."""
     if node.op_type == "Gemm" and graph.is_output(graph.result_name(node)):
         return row_major("out", shape)
     reader = _followed_by(graph, node, "Conv") if node.op_type == "Conv" else None
     pads = attributes(reader).get("pads", []) if reader is not None else []
     if len(pads) != 4 or not any(pads):
-        return graph.new(shape, room=-shape[2] % PADDING)
+        return None
     top, left, bottom, right = pads
     frame = graph.new((shape[0] + top + bottom, shape[1] + left + right, shape[2]))
     channels_first = Place(frame.buffer, frame.index.transpose(2, 0, 1))

@@ -29,6 +29,8 @@ _CHEAP = re.compile(
 """expressions that cost no more than the memory that holding their values would"""
 _MOST_OPERANDS = 64
 """of one statement"""
+_PADDING = 16
+"""floats in the widest register: rows of weights begin at multiples of it"""
 _TOGETHER, _FEW = 8, 4
 """sums under way at once where neighbours in memory are summed; fewest where eight do not fit"""
 
@@ -80,6 +82,11 @@ class Deferred:
 class FloatGraph:
     """One walk over an ONNX model; the first axis of its input and of its output counts events."""
 
+    engine = "native"
+    """whose operations are meant, in error messages"""
+    writes_ahead = True
+    """whether a layer may write straight to where its reader wants it"""
+
     def __init__(self, model: onnx.ModelProto) -> None:
         graph = model.graph
         (given,), (wanted,) = graph.input, graph.output
@@ -111,7 +118,7 @@ class FloatGraph:
             self.where = f"{node.op_type} ({node.name})"
             if node.op_type not in _HANDLERS:
                 known = did_you_mean(node.op_type, _HANDLERS)
-                raise self.unsupported(f"the native engine has no such operation; {known}")
+                raise self.unsupported(f"the {self.engine} engine has no such operation; {known}")
             found = _HANDLERS[node.op_type](self, node)
             places = [found] if isinstance(found, Place) else found
             if not all(place.index.size for place in places):
@@ -307,10 +314,10 @@ class FloatGraph:
         while len(parts) > _MOST_OPERANDS:
             groups = range(0, len(parts), _MOST_OPERANDS)
             parts = [
-                self.elementwise(_tree(combine, _places_for(len(g))), *g)
+                self.elementwise(tree(combine, places_for(len(g))), *g)
                 for g in (parts[i : i + _MOST_OPERANDS] for i in groups)
             ]
-        return self.elementwise(_tree(combine, _places_for(len(parts))), *parts)
+        return self.elementwise(tree(combine, places_for(len(parts))), *parts)
 
     def contract(self, first: Place, second: Place, axes: int, start: Place | None = None) -> Place:
         """Products of two tensors that are broadcast together, summed over the last `axes` axes.
@@ -330,12 +337,43 @@ class FloatGraph:
         for group in (parts[i : i + few] for i in range(0, terms, few)):
             texts = [f"{{{2 * i}}} * {{{2 * i + 1}}}" for i in range(len(group))]
             sums.append(
-                self.elementwise(_tree("{0} + {1}", texts), *(p for pair in group for p in pair))
+                self.elementwise(tree("{0} + {1}", texts), *(p for pair in group for p in pair))
             )
         if start is not None:
             sums.append(Place(start.buffer, np.broadcast_to(start.index, kept)))
         out = self._joined(sums, "{0} + {1}")
         return Place(out.buffer, out.index, *self.common(shape, (first, second)))
+
+    def products(
+        self,
+        start: Place,
+        taps: NDArray[Any],
+        bias: NDArray[Any],
+        layer: dict[str, int],
+        relu: bool,
+        out: Place | None,
+    ) -> Place:
+        """x times weights `taps` (ky, kx, in, out) plus a bias (out,), then a ReLU if asked for.
+
+        x[oy, ox, ky, kx, in] lies at `start` and in steps of `layer`: y_step, x_step, y_tap, x_tap,
+        c_tap. The result (oy, ox, out) goes to `out`, or where there is room.
+        """
+        width = taps.shape[-1]
+        whole = -(-width // _PADDING) * _PADDING
+        ends = [(0, 0)] * (taps.ndim - 1) + [(0, whole - width)]
+        weights = self.stored(np.pad(taps, ends).astype(np.float32))
+        biases = self.stored(np.pad(bias, (0, whole - width)).astype(np.float32))
+        alone = out is None and layer["oy"] == layer["ox"] == 1
+        out = out or self.new((layer["oy"], layer["ox"], width), room=whole - width)
+        layout = out.affine()
+        assert layout is not None
+        y_out, x_out, _ = layout.strides
+        layer = layer | {"ci": taps.shape[2], "co": width, "padded": whole, "exact": int(not alone)}
+        layer |= {"y_out": y_out, "x_out": x_out, "relu": int(relu)}
+        told = ", ".join(f".{name} = {value}" for name, value in layer.items())
+        begin, end = f"{start.buffer} + {int(start.index)}", f"{out.buffer} + {layout.offset}"
+        self.emit(f"products<Layer{{{told}}}>({begin}, {weights}, {biases}, {end});")
+        return out
 
     def strided(self, place: Place) -> tuple[Place, Affine]:
         """The tensor with its layout, copied first if its elements lie in no regular order."""
@@ -414,7 +452,7 @@ class FloatGraph:
         self.loop(out, known, f"{{out}} = {expression};")
 
 
-def _tree(combine: str, texts: list[str]) -> str:
+def tree(combine: str, texts: list[str]) -> str:
     """The texts joined in pairs, and pairs of pairs: short ways, and sums that lose few bits."""
     while len(texts) > 1:
         odd = texts[len(texts) // 2 * 2 :]
@@ -423,7 +461,8 @@ def _tree(combine: str, texts: list[str]) -> str:
     return texts[0]
 
 
-def _places_for(count: int) -> list[str]:
+def places_for(count: int) -> list[str]:
+    """{0}, {1}, … as `elementwise` takes them."""
     return [f"{{{i}}}" for i in range(count)]
 
 

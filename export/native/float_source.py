@@ -28,6 +28,7 @@ _TEMPLATES = {
     "module.cc": True,
     "events.h": False,
     "products.h": False,
+    "layer.h": False,
     "unrolled.h": False,
     "functions.h": False,
     "special.h": False,
@@ -66,7 +67,7 @@ def write_float_source(model: onnx.ModelProto) -> dict[str, str]:
             "numpy_result": "NPY_FLOAT32",
             "only_finite": "false",
             "shape": ", ".join(map(str, program.shape)),
-            "constants": "\n".join(_constant(n, v) for n, v in program.constants.items()),
+            "constants": constants_text(program.constants),
             "buffers": "\n".join(
                 f"  alignas(64) V {name}[{size}];" for name, size in program.buffers.items()
             ),
@@ -75,6 +76,11 @@ def write_float_source(model: onnx.ModelProto) -> dict[str, str]:
             ),
         },
     )
+
+
+def constants_text(constants: dict[str, NDArray[Any]]) -> str:
+    """Weights and addresses as arrays."""
+    return "\n".join(_constant(name, values) for name, values in constants.items())
 
 
 def _constant(name: str, values: NDArray[Any]) -> str:

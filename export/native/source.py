@@ -1,5 +1,7 @@
 """The C++ files of a quantised network: the statements of its graph in the templates."""
 
+from typing import Any
+
 import numpy as np
 from alkaid.types import CombLogic
 from numpy.typing import NDArray
@@ -10,7 +12,16 @@ from triggerforge.export.native.text import filled
 
 _LANES = {16: "std::int16_t", 32: "std::int32_t", 64: "std::int64_t"}
 _FLOAT_BITS = 24  # integers up to 2^24 are exact in float32
-_TEMPLATES = {"integer.cc": True, "network.h": True, "module.cc": True, "lanes.h": False}
+_NETWORK = {"integer_network.h": True, "lanes.h": False}
+_TEMPLATES = {"integer.cc": True, "network.h": True, "module.cc": True}
+
+
+def network_source(alir: CombLogic) -> dict[str, str]:
+    """File name -> text, of `integer_network.h` and what it includes: `one_event` for any compiler.
+
+    Raises UnsupportedOperationError if a number has more than 64 bits.
+    """
+    return filled(_NETWORK, _values(alir))
 
 
 def write_source(alir: CombLogic, shape: tuple[int, ...]) -> dict[str, str]:
@@ -19,6 +30,15 @@ def write_source(alir: CombLogic, shape: tuple[int, ...]) -> dict[str, str]:
     The lanes are the narrowest that hold every number on the way. Raises UnsupportedOperationError
     if a number has more than 64 bits.
     """
+    module = {
+        "numpy_result": "NPY_FLOAT64",
+        "only_finite": "true",
+        "shape": ", ".join(map(str, shape)),
+    }
+    return filled(_NETWORK | _TEMPLATES, _values(alir) | module)
+
+
+def _values(alir: CombLogic) -> dict[str, Any]:
     program = write_program(alir)
     width = next((bits for bits in _LANES if program.bits <= bits), None)
     if width is None:
@@ -26,13 +46,10 @@ def write_source(alir: CombLogic, shape: tuple[int, ...]) -> dict[str, str]:
             f"a number of the graph has {program.bits} bits; the native engine holds 64: "
             "quantise the network to fewer"
         )
-    values = {
+    return {
         "inputs": alir.shape[0],
         "outputs": alir.shape[1],
         "result": "double",
-        "numpy_result": "NPY_FLOAT64",
-        "only_finite": "true",
-        "shape": ", ".join(map(str, shape)),
         "port": "float" if max(n.bits for n in program.inputs) <= _FLOAT_BITS else "double",
         "input_scales": _list(2.0**n.fraction for n in program.inputs),
         "input_lows": _list(n.low for n in program.inputs),
@@ -43,7 +60,6 @@ def write_source(alir: CombLogic, shape: tuple[int, ...]) -> dict[str, str]:
         "lane": _LANES[width],
         "scalar": _LANES[max(32, width)],  # narrower ones are widened in every operation anyway
     }
-    return filled(_TEMPLATES, values)
 
 
 def _body(program: Program) -> str:

@@ -8,10 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def filled(names: dict[str, bool], values: dict[str, Any]) -> dict[str, str]:
-    """File name -> text of each template, with `values` in those that have places for them."""
+def filled(names: dict[str, bool], values: dict[str, Any], room: str = "native") -> dict[str, str]:
+    """File name -> text of each template, with `values` in those that have places for them.
+
+    The templates lie under `export/room`, "native" or "gpu".
+    """
+    texts = {name: text_of(name, room) for name in names}
     return {
-        name: Template(text_of(name)).substitute(values) if has_places else text_of(name)
+        name: Template(texts[name]).substitute(values) if has_places else texts[name]
         for name, has_places in names.items()
     }
 
@@ -29,6 +33,6 @@ def _float(value: np.float32) -> str:
     return "NAN" if np.isnan(value) else f"{'-' if value < 0 else ''}INFINITY"
 
 
-def text_of(name: str) -> str:
+def text_of(name: str, room: str = "native") -> str:
     """A template as it is."""
-    return (files("triggerforge.export") / "native" / "templates" / name).read_text()
+    return (files("triggerforge.export") / room / "templates" / name).read_text()

@@ -1,0 +1,171 @@
+"""GPU engines against torch.compile and onnxruntime-CUDA, in one run on one card.
+
+`python -m triggerforge.benchmark.gpu RUN…` takes folders of runs. Bulk: x and y stay on the card,
+engines alternate, CUDA events tell the time. Latency: one event from the host's memory and back.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from triggerforge.benchmark.gpu_peers import peers
+from triggerforge.compression.quantized_model import MODEL_FILE, QuantizedModel
+from triggerforge.errors import TriggerForgeError
+from triggerforge.export.engines.triton import TritonRuntime
+from triggerforge.export.files import FLOAT_FILE
+from triggerforge.export.gpu.device import require_gpu, timer
+from triggerforge.export.gpu.runtime import DeviceRuntime
+from triggerforge.export.runtime import ENGINES, EngineSource, Runtime
+from triggerforge.training.trained import load_trained
+
+BATCHES = tuple(4**power for power in range(11))
+"""1 … 1,048,576 events"""
+_ROUNDS = 50
+_WARM_UP = 5
+_CALLS = 20_000
+_ENGINES = ("triton", "torch-cuda-graph", "cuda-persistent", "cuda-int")
+_COPIED = 2**28
+"""bytes of the copy that measures the card's bandwidth"""
+
+Enqueue = Callable[[Tensor, Tensor], None]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Prints the tables; gives back exit status 0, or 1 and one line without a card."""
+    parser = argparse.ArgumentParser(prog="triggerforge.benchmark.gpu", description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run")
+    folders: list[Path] = parser.parse_args(arguments).runs
+    try:
+        device = require_gpu()
+        sources = {folder.name: source_of(folder) for folder in folders}
+    except TriggerForgeError as error:
+        _line(f"not run: {error}")
+        return 1
+    bandwidth = copy_bandwidth(device)
+    _line(
+        f"{torch.cuda.get_device_name(device)}, copies {bandwidth / 1e9:.0f} GB/s, torch {torch.__version__}"
+    )
+    for name, source in sources.items():
+        _network(name, source, device, bandwidth)
+    return 0
+
+
+def source_of(folder: Path) -> EngineSource:
+    """The parts of a run; raises ArtifactError where one is missing."""
+    return EngineSource(
+        load_trained(folder / "train"),
+        QuantizedModel.load(folder / "compress" / MODEL_FILE),
+        folder / "export",
+    )
+
+
+def copy_bandwidth(device: torch.device) -> float:
+    """Bytes read and written per second by a copy on the card, the best of some."""
+    source = torch.zeros(_COPIED, dtype=torch.uint8, device=device)
+    took = alternated({"copy": _copy}, source, torch.empty_like(source))
+    return 2 * _COPIED / float(took["copy"].min())
+
+
+def _copy(x: Tensor, y: Tensor) -> None:
+    y.copy_(x)
+
+
+def alternated(
+    engines: Mapping[str, Enqueue], x: Tensor, y: Tensor | Mapping[str, Tensor]
+) -> dict[str, np.ndarray]:
+    """Seconds of each call (rounds,) by CUDA events: all engines in turn, shuffled, after warm-up."""
+    outputs = y if isinstance(y, Mapping) else dict.fromkeys(engines, y)
+    for name, engine in engines.items():
+        for _ in range(_WARM_UP):
+            engine(x, outputs[name])
+    marks: dict[str, list[tuple[torch.cuda.Event, torch.cuda.Event]]] = {n: [] for n in engines}
+    names, shuffle = list(engines), np.random.default_rng(0).permutation
+    for _ in range(_ROUNDS):
+        for place in shuffle(len(names)):
+            name = names[place]
+            begin, end = timer(), timer()
+            begin.record()
+            engines[name](x, outputs[name])
+            end.record()
+            marks[name].append((begin, end))
+    torch.cuda.synchronize()
+    return {n: np.array([b.elapsed_time(e) for b, e in pairs]) / 1e3 for n, pairs in marks.items()}
+
+
+def _network(name: str, source: EngineSource, device: torch.device, bandwidth: float) -> None:
+    assert source.trained is not None
+    made = _made(source)
+    on_card: dict[str, Enqueue] = {
+        n: e.enqueue for n, e in made.items() if isinstance(e, DeviceRuntime)
+    }
+    on_card |= peers(source, device, _line)
+    kinds = {n: made[n].kind if n in made else torch.float32 for n in on_card}  # type: ignore[attr-defined]
+    shape, outputs = source.trained.contract.shape, len(source.trained.task.outputs)
+    _line(
+        f"\n{name}: bulk, x and y on the card; ns an event (median), share of the copy's bandwidth"
+    )
+    for batch in BATCHES:
+        try:
+            x = torch.randn((batch, *shape), device=device)
+            y = {n: x.new_empty((batch, outputs), dtype=kind) for n, kind in kinds.items()}
+            timed = alternated(on_card, x, y)
+        except torch.OutOfMemoryError:
+            _line(f"{batch:9,} not run: the card's memory does not hold them")
+            break
+        for engine, took in timed.items():
+            seconds = float(np.median(took))
+            share = (x.nbytes + y[engine].nbytes) / seconds / bandwidth
+            _line(f"{batch:9,} {engine:20} {seconds / batch * 1e9:12.3f} ns {share:8.1%}")
+    _line(f"{name}: one event from the host's memory and back, bound; µs")
+    for engine, took in latencies(made, shape).items():
+        p50, p99, p999 = np.percentile(took, [50, 99, 99.9], method="higher") * 1e6
+        _line(f"          {engine:20} p50 {p50:8.2f}  p99 {p99:8.2f}  p99.9 {p999:8.2f}")
+
+
+def _made(source: EngineSource) -> dict[str, Runtime]:
+    """The engines that can be made, and a line for each that cannot."""
+    assert source.export_folder is not None
+    file = source.export_folder / FLOAT_FILE
+    wanted: dict[str, Callable[[], Runtime]] = {
+        name: partial(ENGINES[name], source) for name in _ENGINES
+    }
+    wanted |= {
+        "triton-fp16": lambda: TritonRuntime(file, "fp16"),
+        "triton-bf16": lambda: TritonRuntime(file, "bf16"),
+    }
+    made: dict[str, Runtime] = {}
+    for name, make in wanted.items():
+        try:
+            made[name] = make()
+        except TriggerForgeError as error:
+            _line(f"{name} not run: {error}")
+    return made
+
+
+def latencies(engines: Mapping[str, Runtime], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Seconds of each bound call of one event (calls,), engines in turn."""
+    x = np.zeros((1, *shape), np.float32)
+    calls = {name: engine.bind(x, engine.predict(x)) for name, engine in engines.items()}
+    took: dict[str, list[int]] = {name: [] for name in calls}
+    for turn in range(_WARM_UP + _CALLS):
+        for name, call in calls.items():
+            start = time.perf_counter_ns()
+            call()
+            if turn >= _WARM_UP:
+                took[name].append(time.perf_counter_ns() - start)
+    return {name: np.array(ns) / 1e9 for name, ns in took.items()}
+
+
+def _line(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Networks as GPU kernels: the float one in Triton, the quantised one in CUDA C++ on integers."""

@@ -1,0 +1,40 @@
+"""The GPU benchmark: one line where there is no card, all engines in turn where there is one."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from triggerforge.benchmark import gpu
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is at hand")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_card_it_says_so_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert gpu.main([str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("not run: ") and ("without CUDA" in line or "no GPU was found" in line)
+
+
+def test_it_wants_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        gpu.main([])
+    assert "RUN" in capsys.readouterr().err
+
+
+@needs_gpu
+def test_engines_alternate_and_times_are_seconds() -> None:
+    device = torch.device("cuda")
+    x = torch.ones(1 << 20, device=device)
+    outputs = {name: torch.empty_like(x) for name in "ab"}
+    engines = {name: (lambda x, y: y.copy_(x)) for name in "ab"}
+    took = gpu.alternated(engines, x, outputs)
+    assert {len(t) for t in took.values()} == {50}
+    assert all((t > 0).all() and (t < 1).all() for t in took.values())
+    assert 1e9 < gpu.copy_bandwidth(device) < 1e14
+    for y in outputs.values():
+        np.testing.assert_array_equal(y.cpu(), x.cpu())
