@@ -18,9 +18,8 @@ class LiteRtRuntime(FixedBatchRuntime):
 
     Its best settings for one event on one core: an interpreter for each number of events, so that
     XNNPACK takes over the whole graph with fixed shapes; inputs and outputs copied by `memoryview`
-    from and to the interpreter's own tensors (0.2 µs for both), and the interpreter's core called
-    without the Python method around it, which saves 1 µs. Its newer interface, CompiledModel with
-    buffers on the arrays' memory, is slower: 4.7 µs where this takes 2.5 µs.
+    from and to the interpreter's own tensors, and the interpreter's core called without the Python
+    method around it. Its newer interface, CompiledModel with buffers on the arrays' memory, was slower.
 
     Raises ArtifactError if the file is missing, damaged or not ours, UnsupportedOperationError for
     what has no form in TFLite here, MissingToolError without LiteRT.

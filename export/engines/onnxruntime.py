@@ -36,8 +36,7 @@ class OnnxRuntime(FixedBatchRuntime):
     Its best settings for one event on one core: all graph optimisations, the memory arena, memory
     planned for a fixed number of events, one thread, which spins nowhere since there is none to wait
     for; IOBinding on the arrays' memory, and the session's core called without the Python method
-    around it, which saves 2 µs. `predict` copies into bound memory too: `InferenceSession.run` takes
-    10 µs longer.
+    around it. `predict` copies into bound memory too: `InferenceSession.run` takes longer.
 
     Raises ArtifactError if the file is missing, damaged or not ours, MissingToolError where
     onnxruntime has no such provider.

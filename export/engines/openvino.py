@@ -25,11 +25,11 @@ _SETTINGS = {
 class OpenVinoRuntime(FixedBatchRuntime):
     """The float network of an exported ONNX file.
 
-    Its best settings for one event on one core: compiled for fixed shapes (a third faster than for
-    any), the hint LATENCY, one stream and one thread; float32 throughout, where the plugin would
-    choose bfloat16 on a CPU that has it. A bound call goes to the request itself, whose tensors
-    share the arrays' memory; OpenVINO's Python method around it costs 5 µs more, and a call that
-    hands the input over 50 µs, so `predict` copies into bound tensors too.
+    Its best settings for one event on one core: compiled for fixed shapes, the hint LATENCY, one
+    stream and one thread; float32 throughout, where the plugin would choose bfloat16 on a CPU that
+    has it. A bound call goes to the request itself, whose tensors share the arrays' memory:
+    OpenVINO's Python method around it costs more, and a call that hands the input over much more,
+    so `predict` copies into bound tensors too.
 
     Raises ArtifactError if the file is missing, damaged or not ours, MissingToolError without OpenVINO.
     """

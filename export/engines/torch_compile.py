@@ -21,7 +21,7 @@ from triggerforge.training.trained import TrainedModel
 
 SETTINGS: dict[str, Any] = {
     "freezing": True,  # weights are constants of the code
-    "max_autotune": True,  # its own small products are ten times faster than the library's
+    "max_autotune": True,  # its own small products are faster than the library's
     "autotune_num_choices_displayed": 0,  # else it prints what it timed
     "max_autotune_report_choices_stats": False,
 }

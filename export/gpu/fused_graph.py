@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from triggerforge.export.gpu.functions import require_functions
 from triggerforge.export.gpu.fused_values import Formula, Matrix, Pieces, Values
 from triggerforge.export.gpu.fused_writer import FusedWriter
-from triggerforge.export.native.float_graph import FloatGraph, places_for, tree
+from triggerforge.export.native.deferred import places_for, tree
+from triggerforge.export.native.float_graph import FloatGraph
 from triggerforge.export.native.place import Affine, Index, Place, row_major
 
 _SHORT = 16

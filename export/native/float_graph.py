@@ -5,7 +5,6 @@ one number or a block of them. Truth values are 0 and 1, and integers are floats
 2^24. What a node does is written in the modules beside this one, operator by operator.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,18 +16,20 @@ import onnx
 from numpy.typing import NDArray
 
 from triggerforge.errors import UnsupportedOperationError, did_you_mean
+from triggerforge.export.native.deferred import (
+    MOST_OPERANDS,
+    Deferred,
+    places_for,
+    reads_regularly,
+    tree,
+    with_operands_inside,
+)
 from triggerforge.export.native.float_settle import EVENTS, settle
 from triggerforge.export.native.loops import loop_nest
 from triggerforge.export.native.place import Affine, Index, Place, laid_out_like, row_major
 
 Handler = Callable[["FloatGraph", onnx.NodeProto], Place | Sequence[Place]]
 _HANDLERS: dict[str, Handler] = {}
-_CHEAP = re.compile(
-    r"(\{\d+\}|[\s()+*,-]|V|\d[\w.]*(e-?\d+)?f|rectified|larger|smaller|absolute|chosen|greater|equal)*"
-)
-"""expressions that cost no more than the memory that holding their values would"""
-_MOST_OPERANDS = 64
-"""of one statement"""
 _PADDING = 16
 """floats in the widest register: rows of weights begin at multiples of it"""
 _TOGETHER, _FEW = 8, 4
@@ -62,21 +63,6 @@ class FloatProgram:
     def inputs(self) -> int:
         """Numbers of one event."""
         return int(np.prod(self.shape))
-
-
-@dataclass(frozen=True)
-class Deferred:
-    """An elementwise result that is not written yet: it may never have to be."""
-
-    out: Place
-    expression: str
-    operands: list[Place]
-    """of the shape of `out`"""
-
-    def seen_from(self, place: Place) -> list[Place]:
-        """The operands of those elements that `place`, a view of `out`, holds."""
-        element = np.argsort(self.out.index.ravel())[place.index]
-        return [Place(p.buffer, p.index.ravel()[element]) for p in self.operands]
 
 
 class FloatGraph:
@@ -231,36 +217,12 @@ class FloatGraph:
         """
         shape = self.broadcast(*(p.shape for p in operands))
         spread = [Place(p.buffer, np.broadcast_to(p.index, shape)) for p in operands]
-        expression, spread = self._with_operands_inside(expression, spread)
+        expression, spread = with_operands_inside(self._deferred, expression, spread)
         strided = [self.strided(p) for p in spread]
         like = max(strided, key=lambda pair: sum(s != 0 for s in pair[1].strides))[1]
         out = laid_out_like(self._new_name(), shape, like)
         self._deferred[out.buffer] = Deferred(out, expression, [place for place, _ in strided])
         return Place(out.buffer, out.index, *self.common(shape, operands))
-
-    def _with_operands_inside(
-        self, expression: str, operands: list[Place]
-    ) -> tuple[str, list[Place]]:
-        """The expression with deferred operands written out, where that costs nothing."""
-        texts: list[str] = []
-        read: list[Place] = []
-        for number, place in enumerate(operands):
-            held = self._deferred.get(place.buffer)
-            inside = (
-                held is not None
-                and expression.count(f"{{{number}}}") == 1
-                and _CHEAP.fullmatch(held.expression) is not None
-                and place.index.size <= held.out.index.size
-                and len(held.operands) * len(operands) <= _MOST_OPERANDS
-            )
-            if held is None or not inside:
-                texts.append(f"{{{len(read)}}}")
-                read.append(place)
-                continue
-            names = [f"{{{len(read) + i}}}" for i in range(len(held.operands))]
-            texts.append(f"({held.expression.format(*names)})")
-            read += held.seen_from(place)
-        return expression.format(*texts), read
 
     def broadcast(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         """The shape that all of them have after broadcasting."""
@@ -301,21 +263,18 @@ class FloatGraph:
             if count % terms == 0:
                 cut = index.reshape(*index.shape[:-1], -1, terms)
                 cuts.append(cut.swapaxes(-1, -2))
-        regular = (c for c in cuts if c.shape[-2] > 1 and self._reads_regularly(buffer, c))
+        regular = (
+            c for c in cuts if c.shape[-2] > 1 and reads_regularly(self._deferred, buffer, c)
+        )
         return next(regular, None)
-
-    def _reads_regularly(self, buffer: str, index: Index) -> bool:
-        held, place = self._deferred.get(buffer), Place(buffer, index)
-        read = [place] if held is None else held.seen_from(place)
-        return all(p.affine() is not None for p in read)
 
     def _joined(self, parts: list[Place], combine: str) -> Place:
         """Tensors of one shape joined in pairs, and pairs of pairs, …"""
-        while len(parts) > _MOST_OPERANDS:
-            groups = range(0, len(parts), _MOST_OPERANDS)
+        while len(parts) > MOST_OPERANDS:
+            groups = range(0, len(parts), MOST_OPERANDS)
             parts = [
                 self.elementwise(tree(combine, places_for(len(g))), *g)
-                for g in (parts[i : i + _MOST_OPERANDS] for i in groups)
+                for g in (parts[i : i + MOST_OPERANDS] for i in groups)
             ]
         return self.elementwise(tree(combine, places_for(len(parts))), *parts)
 
@@ -332,7 +291,7 @@ class FloatGraph:
             [Place(p.buffer, i[..., term]) for p, i in zip(wide, index, strict=True)]
             for term in range(terms)
         ]
-        few = _MOST_OPERANDS // 2
+        few = MOST_OPERANDS // 2
         sums = []
         for group in (parts[i : i + few] for i in range(0, terms, few)):
             texts = [f"{{{2 * i}}} * {{{2 * i + 1}}}" for i in range(len(group))]
@@ -422,7 +381,7 @@ class FloatGraph:
 
     def copy_into(self, out: Place, x: Place) -> None:
         """Writes x to where `out` lies."""
-        expression, read = self._with_operands_inside("{0}", [x])
+        expression, read = with_operands_inside(self._deferred, "{0}", [x])
         if all(place.affine() is not None for place in read):
             for place in read:
                 self._written(place.buffer)
@@ -450,20 +409,6 @@ class FloatGraph:
         known = [(p.buffer, layout) for p in operands for layout in [p.affine()] if layout]
         assert len(known) == len(operands)
         self.loop(out, known, f"{{out}} = {expression};")
-
-
-def tree(combine: str, texts: list[str]) -> str:
-    """The texts joined in pairs, and pairs of pairs: short ways, and sums that lose few bits."""
-    while len(texts) > 1:
-        odd = texts[len(texts) // 2 * 2 :]
-        pairs = zip(texts[::2], texts[1::2], strict=False)
-        texts = [f"({combine.format(a, b)})" for a, b in pairs] + odd
-    return texts[0]
-
-
-def places_for(count: int) -> list[str]:
-    """{0}, {1}, … as `elementwise` takes them."""
-    return [f"{{{i}}}" for i in range(count)]
 
 
 def as_events(place: Place) -> Place:
