@@ -17,7 +17,7 @@ from triggerforge.errors import DataError, MissingToolError, ModelError, ToolFai
 from triggerforge.export.engines.native_int import NativeIntRuntime
 from triggerforge.export.native import build
 from triggerforge.export.native.build import compiled
-from triggerforge.export.runtime import EngineSource
+from triggerforge.export.runtime import ENGINES, EngineSource
 
 SOURCES = {"one.cc": '#include "one.h"\nint one() { return ONE; }\n', "one.h": "#define ONE 1\n"}
 
@@ -123,6 +123,18 @@ def test_without_a_compiler_it_says_so(tmp_path: Path, monkeypatch: pytest.Monke
 def engine(source: EngineSource) -> NativeIntRuntime:
     assert source.quantized is not None
     return NativeIntRuntime(source.quantized)
+
+
+def test_engines_of_both_kinds_work_side_by_side_however_often_they_are_made(
+    source: EngineSource,
+) -> None:
+    x = np.zeros((1, 6), np.float32)
+    made = [ENGINES[name](source) for name in ("native", "native-int", "native", "native-int")]
+    for engine in made:
+        y = np.full_like(engine.predict(x), np.nan)
+        engine.bind(x, y)()
+        np.testing.assert_array_equal(y, engine.predict(x))
+    assert len({id(engine._module) for engine in made}) == len(made)  # type: ignore[attr-defined]
 
 
 def test_arrays_that_cannot_be_written_or_lie_askew_are_refused(engine: NativeIntRuntime) -> None:

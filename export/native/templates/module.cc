@@ -158,13 +158,18 @@ PyMethodDef methods[] = {
     {"bind", bind, METH_VARARGS, "bind(x, y): a call that reads x and writes y"},
     {"predictor", predictor, METH_O, "predictor(otherwise): a call that makes y of x"},
     {nullptr, nullptr, 0, nullptr}};
-PyModuleDef module = {PyModuleDef_HEAD_INIT, "network", nullptr, -1, methods, nullptr, nullptr, nullptr, nullptr};
+
+int fill(PyObject*) {
+  if (PyArray_ImportNumPyAPI() < 0) return -1;
+  if (bound_type == nullptr) bound_type = PyType_FromSpec(&spec);
+  if (predictor_type == nullptr) predictor_type = PyType_FromSpec(&predictor_spec);
+  return bound_type == nullptr || predictor_type == nullptr ? -1 : 0;
+}
+
+// in two steps, or all libraries of this name would share one module
+PyModuleDef_Slot steps[] = {{Py_mod_exec, reinterpret_cast<void*>(fill)}, {0, nullptr}};
+PyModuleDef module = {PyModuleDef_HEAD_INIT, "network", nullptr, 0, methods, steps, nullptr, nullptr, nullptr};
 
 }  // namespace
 
-PyMODINIT_FUNC PyInit_network() {
-  import_array();
-  bound_type = PyType_FromSpec(&spec);
-  predictor_type = PyType_FromSpec(&predictor_spec);
-  return bound_type == nullptr || predictor_type == nullptr ? nullptr : PyModule_Create(&module);
-}
+PyMODINIT_FUNC PyInit_network() { return PyModuleDef_Init(&module); }
