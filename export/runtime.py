@@ -102,6 +102,17 @@ def require_buffers(
         raise ModelError("a bound call works in place: give contiguous arrays for x and y")
 
 
+def require_memory(
+    x: NDArray[Any], y: NDArray[Any], shape: tuple[int, ...], outputs: int, dtype: Any
+) -> None:
+    """`require_buffers`, for an engine that is handed the arrays' memory itself."""
+    require_buffers(x, y, shape, outputs, dtype)
+    if not (x.flags.aligned and y.flags.aligned and y.flags.writeable):
+        raise ModelError(
+            "a bound call works in place: give aligned arrays, and one for y that can be written"
+        )
+
+
 def require_part(part: Any, what: str) -> Any:
     """`part`; raises ModelError if it is None."""
     if part is None:

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triggerforge.errors import ModelError
-from triggerforge.export.runtime import require_buffers, require_inputs
+from triggerforge.export.runtime import require_inputs, require_memory
 
 _SMALL = 64
 """up to as many events are computed at once, whatever the best block is"""
@@ -83,11 +82,7 @@ class FixedBatchRuntime(ABC):
 
     def bind(self, x: NDArray[np.float32], y: NDArray[Any]) -> Callable[[], None]:
         """A call that reads x and writes y; both are kept alive by it."""
-        require_buffers(x, y, self._shape, self._outputs, self._kind)
-        if not (x.flags.aligned and y.flags.aligned and y.flags.writeable):
-            raise ModelError(
-                "a bound call works in place: give aligned arrays, and one for y that can be written"
-            )
+        require_memory(x, y, self._shape, self._outputs, self._kind)
         if not len(x):
             return lambda: None
         size = self._size(len(x))

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triggerforge.errors import ModelError
 from triggerforge.export.files import read_onnx
 from triggerforge.export.metadata import read_metadata
 from triggerforge.export.native.build import loaded
 from triggerforge.export.native.float_source import write_float_source
 from triggerforge.export.native.tune import fastest
-from triggerforge.export.runtime import require_buffers, require_inputs
+from triggerforge.export.runtime import require_inputs, require_memory
 
 
 class CompiledRuntime:
@@ -46,11 +45,7 @@ class CompiledRuntime:
 
     def bind(self, x: NDArray[np.float32], y: NDArray[Any]) -> Callable[[], None]:
         """A call that reads x and writes y in place; both are kept alive by it."""
-        require_buffers(x, y, self._shape, self._outputs, self._kind)
-        if not (x.flags.aligned and y.flags.aligned and y.flags.writeable):
-            raise ModelError(
-                "a bound call works in place: give aligned arrays, and one for y that can be written"
-            )
+        require_memory(x, y, self._shape, self._outputs, self._kind)
         call: Callable[[], None] = self._module.bind(x, y)
         return call
 
