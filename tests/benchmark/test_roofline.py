@@ -166,6 +166,9 @@ def test_rows_of_all_networks_beside_the_limits(
         assert row["gflops"] == row["flops"] / row["ns_per_event"]
         assert row["fraction"] == row["roof_ns"] / row["ns_per_event"]
         assert 0 < row["gflops"] < 1.2 * roof.gflops
+        assert 0 < row["quickest_ns_per_event"] <= row["ns_per_event"]
+        # the quickest round, beside limits that are no lower than their medians
+        assert row["quickest_fraction"] <= row["roof_ns"] / row["quickest_ns_per_event"]
 
 
 @pytest.mark.parametrize(

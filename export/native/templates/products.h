@@ -52,6 +52,10 @@ template <Layer L, int columns, int wide, int last>
 inline void products_of_tile(const float* x, const float* w, const float* b, float* y) {
   // few sums wait for each other: then neighbouring inputs go into sums of their own
   constexpr int apart = std::max(1L, std::min<long>(chains / (columns * wide), L.ci));
+  // a single column waits for its loads: one brings four neighbouring inputs
+  constexpr int quads = ceiling(apart, quad);
+  constexpr bool neighbours = columns == 1 && L.c_tap == 1 && quads * quad <= L.ci;
+  constexpr long at_once = neighbours ? quads * quad : apart, whole = L.ci / at_once * at_once;
   Register sum[apart][columns][wide];
   unrolled<columns>([&](auto t) __attribute__((always_inline)) {
     unrolled<wide>([&](auto r) __attribute__((always_inline)) {
@@ -59,30 +63,45 @@ inline void products_of_tile(const float* x, const float* w, const float* b, flo
       for (int a = 1; a < apart; ++a) sum[a][t][r] = Register{};
     });
   });
-  auto add = [&](int a, long input, long weight) __attribute__((always_inline)) {
+  auto add = [&](auto a, long weight, auto input) __attribute__((always_inline)) {
     unrolled<wide>([&](auto r) __attribute__((always_inline)) {
       const Register weights = load(w + weight * L.padded + r * lanes);
-      unrolled<columns>([&](auto t) __attribute__((always_inline)) {
-        sum[a][t][r] += x[input + t * L.x_step] * weights;
-      });
+      unrolled<columns>([&](auto t) __attribute__((always_inline)) { sum[a][t][r] += input(t) * weights; });
     });
   };
   for (long ky = 0; ky < L.ky; ++ky) {
     for (long kx = 0; kx < L.kx; ++kx) {
-      const long input = ky * L.y_tap + kx * L.x_tap, weight = (ky * L.kx + kx) * L.ci;
-      constexpr long whole = L.ci / apart * apart;
-      for (long c = 0; c < whole; c += apart) {
-        unrolled<apart>([&](auto a) __attribute__((always_inline)) {
-          add(a, input + (c + a) * L.c_tap, weight + c + a);
+      const float* from = x + ky * L.y_tap + kx * L.x_tap;
+      const long weight = (ky * L.kx + kx) * L.ci;
+#pragma GCC unroll 4
+      for (long c = 0; c < whole; c += at_once) {
+        Register four[quads];
+        if constexpr (neighbours) {
+          unrolled<quads>([&](auto q) __attribute__((always_inline)) { four[q] = repeated(from + c + q * quad); });
+        }
+        unrolled<at_once>([&](auto i) __attribute__((always_inline)) {
+          add(std::integral_constant<int, i % apart>{}, weight + c + i, [&](auto t) __attribute__((always_inline)) {
+            if constexpr (neighbours) {
+              return of_four<i % quad>(four[i / quad]);
+            } else {
+              return from[t * L.x_step + (c + i) * L.c_tap];
+            }
+          });
         });
       }
-      for (long c = whole; c < L.ci; ++c) add(0, input + c * L.c_tap, weight + c);
+      for (long c = whole; c < L.ci; ++c) {
+        add(std::integral_constant<int, 0>{}, weight + c, [&](auto t) __attribute__((always_inline)) {
+          return from[t * L.x_step + c * L.c_tap];
+        });
+      }
     }
   }
   unrolled<columns>([&](auto t) __attribute__((always_inline)) {
     unrolled<wide>([&](auto r) __attribute__((always_inline)) {
+      for (int left = apart; left > 1; left = ceiling(left, 2)) {  // in pairs: none waits for all before it
+        for (int a = ceiling(left, 2); a < left; ++a) sum[a - ceiling(left, 2)][t][r] += sum[a][t][r];
+      }
       Register total = sum[0][t][r];
-      for (int a = 1; a < apart; ++a) total += sum[a][t][r];
       if constexpr (L.relu) total = rectified_part(total);
       std::memcpy(y + t * L.x_out + r * lanes, &total, sizeof(float) * (r == wide - 1 ? last : lanes));
     });
@@ -121,6 +140,7 @@ inline void products_of_outputs(const Block* x, const float* w, const float* b, 
   });
   for (long ky = 0; ky < L.ky; ++ky) {
     for (long kx = 0; kx < L.kx; ++kx) {
+#pragma GCC unroll 4
       for (long c = 0; c < L.ci; ++c) {
         const Block& input = x[ky * L.y_tap + kx * L.x_tap + c * L.c_tap];
         const float* weights = w + ((ky * L.kx + kx) * L.ci + c) * L.padded;

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 namespace triggerforge {
 
@@ -26,6 +27,31 @@ inline Register load(const float* from) {
 }
 
 inline void store(float* to, Register stored) { std::memcpy(to, &stored, sizeof stored); }
+
+constexpr int quad = 4;
+
+typedef float Quad __attribute__((vector_size(sizeof(float) * quad)));
+
+// Four floats in a row, again and again.
+inline Register repeated(const float* from) {
+#if defined(__AVX__) && !defined(__AVX512F__) && !defined(__clang__)
+  return __builtin_ia32_vbroadcastf128_ps256(reinterpret_cast<const Quad*>(from));  // one load, no shuffle
+#else
+  Quad four;
+  std::memcpy(&four, from, sizeof four);
+  return [&]<int... lane>(std::integer_sequence<int, lane...>) __attribute__((always_inline)) {
+    return __builtin_shufflevector(four, four, (lane % quad)...);
+  }(std::make_integer_sequence<int, lanes>{});
+#endif
+}
+
+// Number `which` of the four, in every lane.
+template <int which>
+inline Register of_four(Register four) {
+  return [&]<int... lane>(std::integer_sequence<int, lane...>) __attribute__((always_inline)) {
+    return __builtin_shufflevector(four, four, (lane / quad * quad + which)...);
+  }(std::make_integer_sequence<int, lanes>{});
+}
 
 #ifndef TRIGGERFORGE_PARTS
 #define TRIGGERFORGE_PARTS 2  // registers of a block; 0: events are computed one by one
