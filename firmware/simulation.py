@@ -18,6 +18,8 @@ from triggerforge.tools import Tool
 
 _LIBRARY = "simulation.so"
 _CHUNK = 8192
+_ONE_UNIT = 16_000_000
+"""bytes of C++ up to which one compilation takes all: each spends seconds on the same headers"""
 _P = ctypes.c_void_p
 _SIZE = ctypes.c_size_t
 
@@ -67,12 +69,17 @@ def _compile(verilator: Tool, gcc: Tool, optimize: int, folder: Path) -> None:
     """One g++ call: Verilator's own makefile needs a precompiled header that its wheel cannot make."""
     include = Path(_root(verilator, folder)) / "include"
     runtime = [include / "verilated.cpp", include / "verilated_threads.cpp"]
-    code = (path.relative_to(folder) for path in sorted((folder / "verilated").glob("*.cpp")))
+    made = folder / "verilated"
+    code = sorted(made.glob("*.cpp"))
+    files = [*(str(path.relative_to(folder)) for path in code), *map(str, runtime)]
+    if sum(path.stat().st_size for path in code) <= _ONE_UNIT:
+        lines = [f'#include "{path.name}"\n' for path in (*code, *runtime)]
+        (made / "all.cc").write_text("".join(lines))
+        files = ["verilated/all.cc"]
     flags = ["-std=c++17", f"-O{optimize}", "-fPIC", "-shared", "-pthread", "-w"]
     # two simulations in one process must not share a symbol
     hidden = ["-fvisibility=hidden", "-fno-gnu-unique"]
     paths = ["-Iverilated", f"-I{include}", f"-I{include / 'vltstd'}"]
-    files = [str(path) for path in (*code, *runtime)]
     run_tool(gcc, [*flags, *hidden, *paths, "-o", _LIBRARY, *files], folder, "g++.log")
 
 

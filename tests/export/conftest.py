@@ -79,11 +79,11 @@ def _residual(q: Modes) -> Any:
 
 
 def _particles(q: Modes) -> Any:
-    x = inputs = keras.Input((4, 3))
+    x = inputs = keras.Input((3, 3))
     x = L.QBatchNormalization(**q.layer())(x)
-    x = L.QEinsumDense("bnc,cd->bnd", (4, 5), bias_axes="d", activation="relu", **q.layer())(x)
-    y = L.QEinsumDense("bnc,nm->bmc", (4, 5), **q.layer())(x)
-    z = L.QEinsumDense("bnc,ncd->bnd", (4, 5), bias_axes="nd", **q.layer())(x)
+    x = L.QEinsumDense("bnc,cd->bnd", (3, 4), bias_axes="d", activation="relu", **q.layer())(x)
+    y = L.QEinsumDense("bnc,nm->bmc", (3, 4), **q.layer())(x)
+    z = L.QEinsumDense("bnc,ncd->bnd", (3, 4), bias_axes="nd", **q.layer())(x)
     x = L.QEinsum("bnc,bmc->bnm", iq_confs=q())([y, z])
     x = L.QEinsum("bnm,bmc->bnc", iq_confs=q())([x, y])
     total = L.QSum(axes=1, scale=0.25, iq_conf=q())(x)
@@ -93,10 +93,10 @@ def _particles(q: Modes) -> Any:
 
 
 def _images(q: Modes) -> Any:
-    x = inputs = keras.Input((8, 7, 2))
-    x = L.QConv2D(3, 3, padding="same", strides=2, activation="relu", **q.layer())(x)
+    x = inputs = keras.Input((6, 5, 2))
+    x = L.QConv2D(2, 3, padding="same", strides=2, activation="relu", **q.layer())(x)
     x = L.QMaxPooling2D(2, padding="same", iq_conf=q())(x)
-    x = L.QConv2D(4, 2, dilation_rate=1, **q.layer())(x)
+    x = L.QConv2D(3, 2, dilation_rate=1, **q.layer())(x)
     x = L.QAveragePooling2D((1, 1), iq_conf=q())(x)
     return keras.Model(inputs, L.QDense(3, **q.layer())(K.Flatten()(x)))
 
