@@ -27,6 +27,7 @@ _TEMPLATES = {
     "network.h": True,
     "module.cc": True,
     "events.h": False,
+    "turn.h": False,
     "products.h": False,
     "layer.h": False,
     "unrolled.h": False,

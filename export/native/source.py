@@ -13,7 +13,13 @@ from triggerforge.export.native.text import filled
 _LANES = {16: "std::int16_t", 32: "std::int32_t", 64: "std::int64_t"}
 _FLOAT_BITS = 24  # integers up to 2^24 are exact in float32
 _NETWORK = {"integer_network.h": True, "lanes.h": False}
-_TEMPLATES = {"integer.cc": True, "network.h": True, "module.cc": True}
+_TEMPLATES = {
+    "integer.cc": True,
+    "network.h": True,
+    "module.cc": True,
+    "turn.h": False,
+    "unrolled.h": False,
+}
 
 
 def network_source(alir: CombLogic) -> dict[str, str]:

@@ -1,53 +1,9 @@
 // Events lie one behind the other in memory; in a block each lane is an event.
 #pragma once
-#include "unrolled.h"
+#include "turn.h"
 #include "vectors.h"
 
 namespace triggerforge {
-
-// a[0] b[0] a[1] b[1] | a[4] b[4] …, or from a[2] and b[2] on: within 128 bits, where it costs least.
-template <int first, int... lane>
-inline Register interleaved(Register a, Register b, std::integer_sequence<int, lane...>) {
-  return __builtin_shufflevector(a, b, (lane / 4 * 4 + first + lane % 4 / 2 + (lane % 2 ? lanes : 0))...);
-}
-
-// The numbers of a, and in their places `distance` further those of b.
-template <int distance, int... lane>
-inline Register first_of(Register a, Register b, std::integer_sequence<int, lane...>) {
-  return __builtin_shufflevector(a, b, (lane & distance ? lanes + lane - distance : lane)...);
-}
-
-// The other halves.
-template <int distance, int... lane>
-inline Register second_of(Register a, Register b, std::integer_sequence<int, lane...>) {
-  return __builtin_shufflevector(a, b, (lane & distance ? lanes + lane : lane + distance)...);
-}
-
-constexpr auto all_lanes = std::make_integer_sequence<int, lanes>{};
-
-template <int distance>
-inline void exchange(Register (&rows)[lanes]) {
-  unrolled<lanes>([&](auto i) __attribute__((always_inline)) {
-    if constexpr (!(i & distance)) {
-      const Register a = rows[i], b = rows[i + distance];
-      rows[i] = first_of<distance>(a, b, all_lanes);
-      rows[i + distance] = second_of<distance>(a, b, all_lanes);
-    }
-  });
-}
-
-// Rows become columns.
-inline void turn_over(Register (&rows)[lanes]) {
-  unrolled<lanes / 2>([&](auto i) __attribute__((always_inline)) {
-    const Register a = rows[2 * i], b = rows[2 * i + 1];
-    rows[2 * i] = interleaved<0>(a, b, all_lanes);
-    rows[2 * i + 1] = interleaved<2>(a, b, all_lanes);
-  });
-  exchange<2>(rows);
-  unrolled<lanes / 4>([&](auto i) __attribute__((always_inline)) { std::swap(rows[4 * i + 1], rows[4 * i + 2]); });
-  if constexpr (lanes > 4) exchange<4>(rows);
-  if constexpr (lanes > 8) exchange<8>(rows);
-}
 
 // in[i], each lane an event, from x (Block::events, inputs).
 template <long inputs>

@@ -21,11 +21,16 @@ $statements
 
 // The integer of one input. What is off the port's range, or no number, ends inside it: no table is
 // ever read outside, and nothing is undefined.
+template <class X>
+inline X inside_port(X x, long i) {
+  const X scaled = x * input_scale[i], low = X{} + input_low[i], high = X{} + input_high[i];
+  const X above = scaled > low ? scaled : low;
+  return above < high ? above : high;
+}
+
 template <class Integer>
 inline Integer at_port(float x, long i) {
-  const Port scaled = x * input_scale[i];
-  const Port above = scaled > input_low[i] ? scaled : input_low[i];
-  return static_cast<Integer>(above < input_high[i] ? above : input_high[i]);
+  return static_cast<Integer>(inside_port<Port>(x, i));
 }
 
 // Events beyond the last full register, and single ones.
