@@ -35,9 +35,8 @@ SECTIONS = {
 def arguments(config: str, runs: Path, command: str = "run") -> list[str]:
     folder = "examples" if config == "residual" else "configs"
     values = []
-    if config != "nanoaod":  # what is read from a file stays as it is
-        few = "l1.background=2000" if config.startswith("anomaly") else "jets=900"
-        values = [f"generate.{few}"]
+    if config != "nanoaod" and not config.startswith("anomaly"):
+        values = ["generate.jets=900"]
     if command != "run":
         values.append("benchmark.latency.engines=[native-int]")
     words = [word for value in values for word in ("--set", value)]
