@@ -69,13 +69,13 @@ def _compile(verilator: Tool, gcc: Tool, optimize: int, folder: Path) -> None:
     """One g++ call: Verilator's own makefile needs a precompiled header that its wheel cannot make."""
     include = Path(_root(verilator, folder)) / "include"
     runtime = [include / "verilated.cpp", include / "verilated_threads.cpp"]
-    made = folder / "verilated"
-    code = sorted(made.glob("*.cpp"))
-    files = [*(str(path.relative_to(folder)) for path in code), *map(str, runtime)]
+    code = sorted((folder / "verilated").glob("*.cpp"))
     if sum(path.stat().st_size for path in code) <= _ONE_UNIT:
-        lines = [f'#include "{path.name}"\n' for path in (*code, *runtime)]
-        (made / "all.cc").write_text("".join(lines))
         files = ["verilated/all.cc"]
+        lines = [f'#include "{path.name}"\n' for path in (*code, *runtime)]
+        (folder / files[0]).write_text("".join(lines))
+    else:
+        files = [*(str(path.relative_to(folder)) for path in code), *map(str, runtime)]
     flags = ["-std=c++17", f"-O{optimize}", "-fPIC", "-shared", "-pthread", "-w"]
     # two simulations in one process must not share a symbol
     hidden = ["-fvisibility=hidden", "-fno-gnu-unique"]

@@ -34,9 +34,9 @@ SECTIONS = {
 
 def arguments(config: str, runs: Path, command: str = "run") -> list[str]:
     folder = "examples" if config == "residual" else "configs"
-    values = []
-    if config != "nanoaod" and not config.startswith("anomaly"):
-        values = ["generate.jets=900"]
+    # scores need all of their background, and what is read from a file stays as it is
+    few = config == "nanoaod" or config.startswith("anomaly")
+    values = [] if few else ["generate.jets=900"]
     if command != "run":
         values.append("benchmark.latency.engines=[native-int]")
     words = [word for value in values for word in ("--set", value)]

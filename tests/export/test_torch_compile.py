@@ -40,7 +40,7 @@ def test_outputs_are_those_of_torch_in_float64(
 ) -> None:
     monkeypatch.setattr(TorchCompileRuntime, "blocks", (70,))
     engine = TorchCompileRuntime(trained)
-    for events in (70, 200, 0):  # one compilation: parts of a size that is made already
+    for events in (1, 200, 0):
         x = np.random.default_rng(events).normal(size=(events, 4)).astype(np.float32)
         with torch.no_grad():
             expected = trained.module.double()(torch.from_numpy(x).double()).numpy()

@@ -75,8 +75,12 @@ endmodule
 """
 
 
-@pytest.mark.parametrize(("size", "width"), [(1, 1), (9, 64)])
-def test_ports_of_every_word_size(tmp_path: Path, size: int, width: int) -> None:
+@pytest.mark.parametrize(("size", "width", "one_unit"), [(1, 1, 1_000_000), (9, 64, 0)])
+def test_ports_of_every_word_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, width: int, one_unit: int
+) -> None:
+    """Compiled together, as small designs are, or file by file."""
+    monkeypatch.setattr("triggerforge.firmware.simulation._ONE_UNIT", one_unit)
     source = tmp_path / "wide.v"
     source.write_text(WIDE.format(bits=size * width - 1))
     port = Port(size, width, fraction=0, signed=True)

@@ -12,10 +12,9 @@ inline void gather(const float* x, Block* in) {
   for (int part = 0; part < Block::parts; ++part) {
     const float* events = x + part * lanes * inputs;
     for (long i = 0; i < whole; i += lanes) {
-      Register rows[lanes];
-      unrolled<lanes>([&](auto event) __attribute__((always_inline)) { rows[event] = load(events + event * inputs + i); });
-      turn_over(rows);
-      unrolled<lanes>([&](auto k) __attribute__((always_inline)) { in[i + k].part[part] = rows[k]; });
+      Register columns[lanes];
+      columns_of(events + i, inputs, columns);
+      unrolled<lanes>([&](auto k) __attribute__((always_inline)) { in[i + k].part[part] = columns[k]; });
     }
     for (long i = whole; i < inputs; ++i) {
       float column[lanes];

@@ -1,7 +1,6 @@
 // A quantised network on the CPU. No allocation, no lock, no state.
 #include "network.h"
 
-#include <cstring>
 #include <type_traits>
 
 #include "integer_network.h"
@@ -9,40 +8,34 @@
 
 namespace {
 
-// in[i], each lane an event: as one_event takes them in.
+// in[i] from input `first` on, each lane an event: as one_event takes them in.
 template <class Lanes>
-inline void gather_all(const float* x, typename Lanes::type* in) {
-  for (long i = 0; i < inputs; ++i) {
+inline void gather(const float* x, typename Lanes::type* in, long first) {
+  for (long i = first; i < inputs; ++i) {
     for (long lane = 0; lane < Lanes::lanes; ++lane) in[i][lane] = at_port<$lane>(x[lane * inputs + i], i);
   }
 }
 
-// The same, floats turned over in registers.
+// The same for squares of inputs and events, turned over in registers; gives back how many inputs.
 template <class Lanes>
-inline void gather(const float* x, typename Lanes::type* in) {
-  using Floats = typename Vector<float>::type;
+inline long gather_squares(const float* x, typename Lanes::type* in) {
   using Integers = typename Vector<std::int32_t>::type;
   constexpr int square = Vector<float>::lanes, parts = Lanes::lanes / square;
   constexpr long whole = inputs / square * square;
   for (long i = 0; i < whole; i += square) {
-    Floats rows[parts][square];
-    unrolled<parts>([&](auto part) __attribute__((always_inline)) {
-      unrolled<square>([&](auto row) __attribute__((always_inline)) {
-        std::memcpy(&rows[part][row], x + (part * square + row) * inputs + i, sizeof(Floats));
-      });
-      turn_over(rows[part]);
+    typename Vector<float>::type columns[parts][square];
+    unrolled<parts>([&](auto p) __attribute__((always_inline)) {
+      columns_of(x + p * square * inputs + i, inputs, columns[p]);
     });
     unrolled<square>([&](auto k) __attribute__((always_inline)) {
       Integers taken[parts];
-      unrolled<parts>([&](auto part) __attribute__((always_inline)) {
-        taken[part] = __builtin_convertvector(inside_port(rows[part][k], i + k), Integers);
+      unrolled<parts>([&](auto p) __attribute__((always_inline)) {
+        taken[p] = __builtin_convertvector(inside_port(columns[p][k], i + k), Integers);
       });
       in[i + k] = side_by_side<typename Lanes::type>(taken);
     });
   }
-  for (long i = whole; i < inputs; ++i) {
-    for (long lane = 0; lane < Lanes::lanes; ++lane) in[i][lane] = at_port<$lane>(x[lane * inputs + i], i);
-  }
+  return whole;
 }
 
 template <class Lanes>
@@ -50,11 +43,9 @@ inline void full_register(const float* x, double* y) {
   using V = typename Lanes::type;
   constexpr long lanes = Lanes::lanes;
   V in[inputs];
-  if constexpr (std::is_same_v<Port, float> && lanes >= Vector<float>::lanes) {
-    gather<Lanes>(x, in);
-  } else {
-    gather_all<Lanes>(x, in);
-  }
+  long first = 0;
+  if constexpr (std::is_same_v<Port, float> && lanes >= Vector<float>::lanes) first = gather_squares<Lanes>(x, in);
+  gather<Lanes>(x, in, first);
   V out[outputs];
   network(in, out);
   for (long o = 0; o < outputs; ++o) {

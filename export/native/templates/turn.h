@@ -1,6 +1,7 @@
 // Squares of floats in registers, turned over: rows become columns.
 #pragma once
 #include <bit>
+#include <cstring>
 #include <utility>
 
 #include "unrolled.h"
@@ -54,6 +55,13 @@ inline void turn_over(V (&rows)[lanes]) {
   unrolled<lanes / 4>([&](auto i) __attribute__((always_inline)) { std::swap(rows[4 * i + 1], rows[4 * i + 2]); });
   if constexpr (lanes > 4) exchange<4>(rows);
   if constexpr (lanes > 8) exchange<8>(rows);
+}
+
+// As many rows of floats as a register has lanes, `apart` from each other, as columns.
+template <class V, int lanes>
+inline void columns_of(const float* x, long apart, V (&columns)[lanes]) {
+  unrolled<lanes>([&](auto row) __attribute__((always_inline)) { std::memcpy(&columns[row], x + row * apart, sizeof(V)); });
+  turn_over(columns);
 }
 
 constexpr int low_half = std::endian::native == std::endian::little ? 0 : 1;
