@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import weakref
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from triggerforge.compression.quantized_model import QuantizedModel
 from triggerforge.errors import DataError, MissingToolError, ModelError, ToolFailedError
 from triggerforge.export.engines.native_int import NativeIntRuntime
 from triggerforge.export.native import build
 from triggerforge.export.native.build import compiled
+from triggerforge.export.probe import random_port_inputs
 from triggerforge.export.runtime import ENGINES, EngineSource
 
 SOURCES = {"one.cc": '#include "one.h"\nint one() { return ONE; }\n', "one.h": "#define ONE 1\n"}
@@ -158,6 +161,22 @@ def test_what_is_no_number_is_refused_by_predict_and_bounded_by_a_bound_call(
     y = np.zeros((40, 3))
     engine.bind(x, y)()
     assert np.isfinite(y).all() and (y == y[0]).all()  # full registers and single events alike
+
+
+def test_full_registers_and_single_events_end_inputs_at_the_same_bounds(
+    random_model: Callable[..., QuantizedModel],
+) -> None:
+    quantized = random_model("particles", (("RND", "SAT"), ("TRN", "WRAP")), 1)
+    engine = NativeIntRuntime(quantized)
+    x = random_port_inputs(quantized.contract, 40, seed=1)
+    off = np.random.default_rng(2).random(x.shape) < 0.3
+    x[off] = np.resize(np.float32([np.nan, np.inf, -np.inf, 1e30, -1e30]), off.sum())
+    together, alone = (np.full((40, 3), np.nan) for _ in range(2))
+    engine.bind(x, together)()
+    for i in range(40):
+        engine.bind(x[i : i + 1], alone[i : i + 1])()
+    np.testing.assert_array_equal(together, alone)
+    assert len(np.unique(together)) > 2
 
 
 def test_a_bound_call_keeps_its_arrays_and_their_size(engine: NativeIntRuntime) -> None:
