@@ -20,6 +20,7 @@ from triggerforge.benchmark.engines import make_engines
 from triggerforge.benchmark.latency import one_quiet_core
 from triggerforge.compression.quantized_model import MODEL_FILE, QuantizedModel
 from triggerforge.data.contract import InputContract
+from triggerforge.errors import MissingToolError, TriggerForgeError
 from triggerforge.export.probe import random_port_inputs
 from triggerforge.export.runtime import EngineSource, Runtime
 
@@ -103,24 +104,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--inputs", type=int, default=1_000_000, help="random events (1,000,000)")
     parser.add_argument("--csim", type=int, default=5_000, help="of them for hls4ml (5,000)")
     options = parser.parse_args(arguments)
-    write, wrong = sys.stdout.write, 0
-    write("run              engine      events     outputs differ  events/s/core  native-int is\n")
+    wrong = 0
+    sys.stdout.write(
+        "run              engine      events     outputs differ  events/s/core  native-int is\n"
+    )
     for run in options.runs:
-        quantized = QuantizedModel.load(run / "compress" / MODEL_FILE)
-        source = EngineSource(
-            quantized=quantized, export_folder=run / "export", firmware_folder=run / "firmware"
-        )
-        engines, not_run = make_engines((ENGINE, *PEERS), source)
-        limits = {n: options.csim if n == "hls4ml" else options.inputs for n in engines}
-        rows = compare(engines, quantized.contract, limits)
-        speed = speeds(engines, quantized.contract)
-        for row in rows:
-            write(_line(run.name, row, speed))
-            wrong += row.mismatches
-        for name, reason in not_run.items():
-            write(f"{run.name:16s} {name:11s} not run: {reason}\n")
+        try:
+            wrong += _measure(run, options.inputs, options.csim)
+        except TriggerForgeError as error:
+            sys.stderr.write(f"error: {error}\n")
+            return 1
         sys.stdout.flush()
     return 1 if wrong else 0
+
+
+def _measure(run: Path, inputs: int, csim: int) -> int:
+    """Prints the rows of one run; gives back how many outputs differ."""
+    quantized = QuantizedModel.load(run / "compress" / MODEL_FILE)
+    source = EngineSource(
+        quantized=quantized, export_folder=run / "export", firmware_folder=run / "firmware"
+    )
+    engines, not_run = make_engines((ENGINE, *PEERS), source)
+    if ENGINE in not_run:
+        raise MissingToolError(f"{run}: there is nothing to compare with: {not_run[ENGINE]}")
+    limits = {n: csim if n == "hls4ml" else inputs for n in engines}
+    rows = compare(engines, quantized.contract, limits)
+    speed = speeds(engines, quantized.contract)
+    for row in rows:
+        sys.stdout.write(_line(run.name, row, speed))
+    for name, reason in not_run.items():
+        sys.stdout.write(f"{run.name:16s} {name:11s} not run: {reason}\n")
+    return sum(row.mismatches for row in rows)
 
 
 def _line(run: str, row: Row, speed: dict[str, float]) -> str:

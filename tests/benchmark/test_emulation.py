@@ -1,5 +1,6 @@
 """The emulator's comparison counts every output that differs, on the events that were asked for."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,3 +98,19 @@ def test_the_table_and_the_status(
     assert main([str(tmp_path), "--inputs", "100"]) == status
     table = capsys.readouterr().out
     assert "rtl         not run" in table and "alir" in table
+
+
+def test_a_folder_that_is_no_run_is_one_clear_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path / "none")]) == 1
+    assert re.match("error: .*none.*no quantised model", capsys.readouterr().err)
+
+
+def test_without_native_int_there_is_nothing_to_compare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(emulation.QuantizedModel, "load", lambda path: None)
+    monkeypatch.setattr(emulation, "make_engines", lambda names, source: ({}, {ENGINE: "no g++"}))
+    assert main([str(tmp_path)]) == 1
+    assert "nothing to compare with: no g++" in capsys.readouterr().err
