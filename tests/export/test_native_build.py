@@ -163,6 +163,19 @@ def test_what_is_no_number_is_refused_by_predict_and_bounded_by_a_bound_call(
     assert np.isfinite(y).all() and (y == y[0]).all()  # full registers and single events alike
 
 
+@pytest.mark.parametrize("bad", [0, 12_345, 29_999])  # inputs are looked at part by part
+def test_the_parts_of_many_events_are_all_computed_and_all_looked_at(
+    engine: NativeIntRuntime, source: EngineSource, bad: int
+) -> None:
+    assert source.quantized is not None
+    x = random_port_inputs(source.quantized.contract, 30_000, seed=3)
+    parts = [engine.predict(x[start : start + 50]) for start in range(0, 30_000, 50)]
+    np.testing.assert_array_equal(engine.predict(x), np.concatenate(parts))
+    x[bad, -1] = np.nan
+    with pytest.raises(DataError, match="NaN or inf"):
+        engine.predict(x)
+
+
 def test_full_registers_and_single_events_end_inputs_at_the_same_bounds(
     random_model: Callable[..., QuantizedModel],
 ) -> None:

@@ -20,15 +20,6 @@ constexpr Py_ssize_t input_bytes = inputs * sizeof(float), output_bytes = output
 constexpr bool only_finite = $only_finite;
 constexpr Py_ssize_t events_with_the_lock = 64;  // handing the interpreter's lock back costs as much
 
-void run_events(const float* x, $result* y, Py_ssize_t events) {
-  if (events <= events_with_the_lock) {
-    triggerforge_run(x, y, events);
-  } else {
-    Py_BEGIN_ALLOW_THREADS triggerforge_run(x, y, events);
-    Py_END_ALLOW_THREADS
-  }
-}
-
 bool all_finite(const float* x, Py_ssize_t count) {
   constexpr std::uint32_t exponent = 0x7f800000;
   std::uint32_t infinite = 0;
@@ -40,12 +31,35 @@ bool all_finite(const float* x, Py_ssize_t count) {
   return infinite == 0;
 }
 
+// What is looked at is still in the cache when it is computed; a part fills whole registers with events.
+bool run_finite(const float* x, $result* y, Py_ssize_t events) {
+  constexpr Py_ssize_t whole = events_with_the_lock, fitting = (256 << 10) / input_bytes / whole * whole;
+  constexpr Py_ssize_t part = fitting > whole ? fitting : whole;
+  for (Py_ssize_t first = 0; first < events; first += part) {
+    const Py_ssize_t here = events - first < part ? events - first : part;
+    if (!all_finite(x + first * inputs, here * inputs)) return false;
+    triggerforge_run(x + first * inputs, y + first * outputs, here);
+  }
+  return true;
+}
+
+// `Run` is triggerforge_run or run_finite.
+template <class Run>
+auto with_or_without_the_lock(Run run, const float* x, $result* y, Py_ssize_t events) {
+  if (events <= events_with_the_lock) return run(x, y, events);
+  struct Unlocked {
+    PyThreadState* state = PyEval_SaveThread();
+    ~Unlocked() { PyEval_RestoreThread(state); }
+  } unlocked;
+  return run(x, y, events);
+}
+
 bool is_input(PyArrayObject* x) {
   if (PyArray_TYPE(x) != NPY_FLOAT32 || PyArray_NDIM(x) != axes + 1 || !PyArray_ISCARRAY_RO(x)) return false;
   for (int axis = 0; axis < axes; ++axis) {
     if (PyArray_DIM(x, axis + 1) != shape[axis]) return false;
   }
-  return !only_finite || all_finite(static_cast<const float*>(PyArray_DATA(x)), PyArray_SIZE(x));
+  return true;
 }
 
 struct Predictor {
@@ -63,8 +77,16 @@ PyObject* predict(PyObject* self, PyObject* const* arguments, size_t count, PyOb
   npy_intp sizes[] = {PyArray_DIM(x, 0), outputs};
   PyObject* y = PyArray_SimpleNew(2, sizes, $numpy_result);
   if (y == nullptr) return nullptr;
-  run_events(static_cast<const float*>(PyArray_DATA(x)),
-             static_cast<$result*>(PyArray_DATA(reinterpret_cast<PyArrayObject*>(y))), sizes[0]);
+  const auto* from = static_cast<const float*>(PyArray_DATA(x));
+  auto* to = static_cast<$result*>(PyArray_DATA(reinterpret_cast<PyArrayObject*>(y)));
+  if constexpr (only_finite) {
+    if (!with_or_without_the_lock(run_finite, from, to, sizes[0])) {
+      Py_DECREF(y);
+      return PyObject_Vectorcall(reinterpret_cast<Predictor*>(self)->otherwise, arguments, count, names);
+    }
+  } else {
+    with_or_without_the_lock(triggerforge_run, from, to, sizes[0]);
+  }
   return y;
 }
 
@@ -98,7 +120,8 @@ PyObject* run(PyObject* self, PyObject* const*, size_t arguments, PyObject*) {
     return nullptr;
   }
   auto* bound = reinterpret_cast<Bound*>(self);
-  run_events(static_cast<const float*>(bound->x.buf), static_cast<$result*>(bound->y.buf), bound->events);
+  with_or_without_the_lock(triggerforge_run, static_cast<const float*>(bound->x.buf),
+                           static_cast<$result*>(bound->y.buf), bound->events);
   Py_RETURN_NONE;
 }
 
