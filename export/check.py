@@ -1,6 +1,7 @@
 """Every exported file is run and compared with the model it came from, before it is handed over."""
 
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from triggerforge.compression.quantized_model import QuantizedModel
 from triggerforge.errors import ParityError
+from triggerforge.export.builder import IR_VERSION
 from triggerforge.export.engines.onnxruntime import session
 from triggerforge.export.probe import central_inputs, random_port_inputs
 from triggerforge.training.trained import TrainedModel
@@ -52,10 +54,13 @@ def check_qonnx(model: onnx.ModelProto, quantized: QuantizedModel, events: int) 
 
 def run_qonnx(model: onnx.ModelProto, x: NDArray[np.float32]) -> NDArray[Any]:
     """Outputs (N, outputs) of qonnx's own execution, node by node, for x (N, *shape)."""
+    from qonnx.core import onnx_exec
     from qonnx.core.modelwrapper import ModelWrapper
-    from qonnx.core.onnx_exec import execute_onnx
     from qonnx.transformation.infer_shapes import InferShapes
+    from qonnx.util.basic import qonnx_make_model
 
+    # else its models of one node have the newest IR version, which onnxruntime-gpu does not know yet
+    onnx_exec.qonnx_make_model = partial(qonnx_make_model, ir_version=IR_VERSION)
     batched = onnx.ModelProto()
     batched.CopyFrom(model)
     for value in (*batched.graph.input, *batched.graph.output):
@@ -63,7 +68,7 @@ def run_qonnx(model: onnx.ModelProto, x: NDArray[np.float32]) -> NDArray[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # qonnx warns of shapes that it then infers
         wrapped = ModelWrapper(batched).transform(InferShapes())
-        return np.asarray(execute_onnx(wrapped, {"x": x})["logits"])
+        return np.asarray(onnx_exec.execute_onnx(wrapped, {"x": x})["logits"])
 
 
 def _inputs(quantized: QuantizedModel, events: int) -> NDArray[np.float32]:
