@@ -5,11 +5,13 @@ engines alternate, CUDA events tell the time. Latency: one event from the host's
 """
 
 import argparse
+import copy
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -20,17 +22,20 @@ from triggerforge.compression.quantized_model import MODEL_FILE, QuantizedModel
 from triggerforge.errors import TriggerForgeError
 from triggerforge.export.engines.triton import TritonRuntime
 from triggerforge.export.files import FLOAT_FILE
-from triggerforge.export.gpu.device import require_gpu, timer
+from triggerforge.export.gpu.device import new_stream, require_gpu, timer
 from triggerforge.export.gpu.runtime import DeviceRuntime
+from triggerforge.export.gpu.triton_kernel import Precision
 from triggerforge.export.runtime import ENGINES, EngineSource, Runtime
 from triggerforge.training.trained import load_trained
 
-BATCHES = tuple(4**power for power in range(11))
+BATCHES = tuple(16**power for power in range(6))
 """1 … 1,048,576 events"""
 _ROUNDS = 50
 _WARM_UP = 5
 _CALLS = 20_000
 _ENGINES = ("triton", "torch-cuda-graph", "cuda-persistent", "cuda-int")
+_COMPARED = 4096
+"""events of a call whose outputs are looked at"""
 _COPIED = 2**28
 """bytes of the copy that measures the card's bandwidth"""
 
@@ -41,10 +46,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Prints the tables; gives back exit status 0, or 1 and one line without a card."""
     parser = argparse.ArgumentParser(prog="triggerforge.benchmark.gpu", description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run")
-    folders: list[Path] = parser.parse_args(arguments).runs
+    parser.add_argument(
+        "--batches", nargs="+", type=int, default=BATCHES, metavar="N", help="events of a bulk call"
+    )
+    told = parser.parse_args(arguments)
+    if min(told.batches) < 1:
+        parser.error(f"--batches {min(told.batches)}: a batch has at least one event")
     try:
         device = require_gpu()
-        sources = {folder.name: source_of(folder) for folder in folders}
+        sources = {folder.name: source_of(folder) for folder in told.runs}
     except TriggerForgeError as error:
         _line(f"not run: {error}")
         return 1
@@ -52,8 +62,10 @@ def main(arguments: list[str] | None = None) -> int:
     _line(
         f"{torch.cuda.get_device_name(device)}, copies {bandwidth / 1e9:.0f} GB/s, torch {torch.__version__}"
     )
-    for name, source in sources.items():
-        _network(name, source, device, bandwidth)
+    # onnxruntime takes the default stream for none given, and one of its own has other events
+    with torch.cuda.stream(new_stream(device)):
+        for name, source in sources.items():
+            _network(name, source, device, bandwidth, told.batches)
     return 0
 
 
@@ -99,7 +111,9 @@ def alternated(
     return {n: np.array([b.elapsed_time(e) for b, e in pairs]) / 1e3 for n, pairs in marks.items()}
 
 
-def _network(name: str, source: EngineSource, device: torch.device, bandwidth: float) -> None:
+def _network(
+    name: str, source: EngineSource, device: torch.device, bandwidth: float, batches: Iterable[int]
+) -> None:
     assert source.trained is not None
     made = _made(source)
     on_card: dict[str, Enqueue] = {
@@ -109,9 +123,11 @@ def _network(name: str, source: EngineSource, device: torch.device, bandwidth: f
     kinds = {n: made[n].kind if n in made else torch.float32 for n in on_card}  # type: ignore[attr-defined]
     shape, outputs = source.trained.contract.shape, len(source.trained.task.outputs)
     _line(
-        f"\n{name}: bulk, x and y on the card; ns an event (median), share of the copy's bandwidth"
+        f"\n{name}: bulk, x and y on the card; ns an event (median), share of the copy's bandwidth, "
+        "largest error over largest output of torch in float64"
     )
-    for batch in BATCHES:
+    exact = copy.deepcopy(source.trained.module).double().to(device).eval()
+    for batch in batches:
         try:
             x = torch.randn((batch, *shape), device=device)
             y = {n: x.new_empty((batch, outputs), dtype=kind) for n, kind in kinds.items()}
@@ -122,11 +138,21 @@ def _network(name: str, source: EngineSource, device: torch.device, bandwidth: f
         for engine, took in timed.items():
             seconds = float(np.median(took))
             share = (x.nbytes + y[engine].nbytes) / seconds / bandwidth
-            _line(f"{batch:9,} {engine:20} {seconds / batch * 1e9:12.3f} ns {share:8.1%}")
+            error = "" if engine == "cuda-int" else f"{_error(exact, x, y[engine]):.0e}"
+            _line(
+                f"{batch:9,} {engine:20} {seconds / batch * 1e9:12.3f} ns {share:8.1%} {error:>8}"
+            )
     _line(f"{name}: one event from the host's memory and back, bound; µs")
     for engine, took in latencies(made, shape).items():
         p50, p99, p999 = np.percentile(took, [50, 99, 99.9], method="higher") * 1e6
         _line(f"          {engine:20} p50 {p50:8.2f}  p99 {p99:8.2f}  p99.9 {p999:8.2f}")
+
+
+def _error(exact: torch.nn.Module, x: Tensor, y: Tensor) -> float:
+    """Of a call's first events, in units of the largest output; NaN if one is."""
+    with torch.inference_mode():
+        expected = exact(x[:_COMPARED].double())
+    return float((y[:_COMPARED] - expected).abs().max() / expected.abs().max())
 
 
 def _made(source: EngineSource) -> dict[str, Runtime]:
@@ -136,10 +162,8 @@ def _made(source: EngineSource) -> dict[str, Runtime]:
     wanted: dict[str, Callable[[], Runtime]] = {
         name: partial(ENGINES[name], source) for name in _ENGINES
     }
-    wanted |= {
-        "triton-fp16": lambda: TritonRuntime(file, "fp16"),
-        "triton-bf16": lambda: TritonRuntime(file, "bf16"),
-    }
+    for precision in get_args(Precision)[1:]:
+        wanted[f"triton-{precision}"] = partial(TritonRuntime, file, precision)
     made: dict[str, Runtime] = {}
     for name, make in wanted.items():
         try:

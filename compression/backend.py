@@ -10,6 +10,8 @@ from types import FrameType, SimpleNamespace
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# JAX on a GPU takes three quarters of its memory at once: nothing would be left for torch's engines
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -20,6 +20,8 @@ class CudaIntRuntime(DeviceRuntime):
     Raises MissingToolError without a card, its driver, torch for CUDA or NVRTC.
     """
 
+    reads_host = True
+
     def __init__(self, quantized: QuantizedModel) -> None:
         shape, outputs = quantized.contract.shape, len(quantized.output_formats)
         super().__init__("cuda-int", "quantized", shape, outputs, torch.float64, require_gpu())

@@ -19,6 +19,8 @@ class TritonRuntime(DeviceRuntime):
     what the engine does not know, MissingToolError without Triton or a card.
     """
 
+    reads_host = True
+
     def __init__(self, path: Path, precision: Precision = "fp32") -> None:
         proto = read_onnx(path)
         contract, outputs = read_metadata(proto)

@@ -88,7 +88,7 @@ class FusedWriter:
         elif outer == 1:
             text = f"tl.sum({x} * tl.trans({w}), 1, keep_dims=True)"
         else:
-            text = f'tl.dot({x}.to(KIND), {w}.to(KIND), input_precision="ieee")'
+            text = f"tl.dot({x}.to(KIND), {w}.to(KIND), input_precision=PRODUCTS)"
         text = f"rectified({text} + {b})" if relu else f"{text} + {b}"
         size = f"E, {padded_rows(rows)}, {outer}"
         return Matrix(self._let(f"tl.reshape({text}, ({size}))"), rows, weights.shape[1])

@@ -12,9 +12,15 @@ from torch import Tensor
 from triggerforge.export.gpu.device import new_stream
 from triggerforge.export.runtime import require_buffers, require_inputs
 
+_DIRECT = 2**16
+"""bytes of x and y that a kernel reads and writes in the host's memory sooner than they are copied"""
+
 
 class DeviceRuntime(ABC):
     """Outputs (N, `outputs`) of type `kind` for inputs (N, *`shape`); a subclass fills `enqueue`."""
+
+    reads_host = False
+    """whether `enqueue` also takes pinned memory of the host"""
 
     def __init__(
         self,
@@ -44,18 +50,14 @@ class DeviceRuntime(ABC):
         return outputs
 
     def bind(self, x: NDArray[np.float32], y: NDArray[Any]) -> Callable[[], None]:
-        """A call that replays one CUDA graph: x is copied in, the network runs, y is copied out."""
+        """A call that replays one CUDA graph: x is copied in, the network runs, y is copied out.
+
+        Few events are not copied where the kernel itself reads the host's memory.
+        """
         require_buffers(x, y, self.shape, self.outputs, self._array_kind)
         source, target = torch.from_numpy(x), torch.from_numpy(y)
         host_x, host_y = self.pinned(source), self.pinned(target)
-        device_x, device_y = host_x.to(self.card), host_y.to(self.card)
-
-        def work() -> None:
-            device_x.copy_(host_x, non_blocking=True)
-            if len(device_x):
-                self.enqueue(device_x, device_y)
-            host_y.copy_(device_y, non_blocking=True)
-
+        work = self._work(host_x, host_y)
         run = captured(work, self.card) if self.device == "cuda" else work
 
         def call() -> None:
@@ -65,6 +67,21 @@ class DeviceRuntime(ABC):
             target.copy_(host_y)
 
         return call
+
+    def _work(self, host_x: Tensor, host_y: Tensor) -> Callable[[], None]:
+        """What a bound call puts on the stream."""
+        if not len(host_x):
+            return lambda: None
+        if self.reads_host and host_x.nbytes + host_y.nbytes <= _DIRECT:
+            return lambda: self.enqueue(host_x, host_y)
+        device_x, device_y = host_x.to(self.card), host_y.to(self.card)
+
+        def work() -> None:
+            device_x.copy_(host_x, non_blocking=True)
+            self.enqueue(device_x, device_y)
+            host_y.copy_(device_y, non_blocking=True)
+
+        return work
 
     def pinned(self, like: Tensor) -> Tensor:
         """Memory of the host that the card reads and writes by itself."""

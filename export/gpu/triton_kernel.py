@@ -15,19 +15,20 @@ from triggerforge.export.gpu.cache import hashed, kept
 from triggerforge.export.gpu.device import require_gpu, timer
 from triggerforge.export.gpu.fused import FusedKernel
 
-Precision = Literal["fp32", "fp16", "bf16"]
-_PROGRAMS = 4
-"""for each SM: what does not fit at once follows, and reads the weights again"""
-_TRIAL = 65_536
-"""events that candidates are timed with"""
+Precision = Literal["fp32", "tf32x3", "fp16", "bf16"]
+_TRIAL = 2**26
+"""numbers that candidates are timed with, in and out: the time of a launch must not show"""
+_MOST_EVENTS = 2**20
 
 
 @dataclass(frozen=True)
 class Tile:
-    """What a program of the kernel computes at once, and with how many threads."""
+    """What a program of the kernel computes at once, with how many threads, and how many there are."""
 
     events: int
     warps: int
+    programs: int
+    """for each SM: what does not fit at once follows, and reads the weights again"""
 
 
 def interpreted() -> bool:
@@ -41,9 +42,18 @@ def kernel_device() -> torch.device:
 
 
 def candidates(rows: int) -> list[Tile]:
-    """Tiles of 64 to 256 rows of a product of matrices, and never less than 16 events."""
-    sizes = sorted({max(16, whole // rows) for whole in (64, 128, 256)})
-    return [Tile(events, warps) for events in sizes for warps in (4, 8)]
+    """Tiles of 32 to 256 rows of a product of matrices, 32 or 64 for each warp.
+
+    Never less than 16 events: then a warp may have 128 rows, and eight warps any number.
+    """
+    tiles = []
+    for events in sorted({max(16, whole // rows) for whole in (32, 64, 128, 256)}):
+        most = 128 if events == 16 else 64
+        for warps in (1, 2, 4, 8):
+            share = events * rows // warps
+            if share >= 32 and (share <= most or warps == 8):
+                tiles += [Tile(events, warps, programs) for programs in (2, 4, 8, 16)]
+    return tiles
 
 
 def fastest(tiles: Iterable[Tile], seconds: Callable[[Tile], float | None]) -> Tile:
@@ -75,8 +85,9 @@ class TritonKernel:
         self._kernel = kernel
         self._network = _imported(kernel.text).network
         language = self._triton.language
-        kinds = {"fp32": language.float32, "fp16": language.float16, "bf16": language.bfloat16}
-        self._kind = kinds[precision]
+        kinds = {"fp16": language.float16, "bf16": language.bfloat16}
+        self._kind = kinds.get(precision, language.float32)
+        self._products = "tf32x3" if precision == "tf32x3" else "ieee"
         self._weights = torch.from_numpy(kernel.weights).to(self.device)
         self._tables = torch.from_numpy(kernel.tables).to(self.device)
         tiles = candidates(kernel.rows)
@@ -85,14 +96,17 @@ class TritonKernel:
     def start(self, x: Tensor, y: Tensor, tile: Tile | None = None) -> None:
         """Enqueues the kernel on torch's current stream."""
         tile = tile or self.tile
-        programs = 2 if self.device.type == "cpu" else _PROGRAMS * _multiprocessors(self.device)
+        programs = 2 if self.device.type == "cpu" else tile.programs * _multiprocessors(self.device)
         grid = (min(programs, -(-len(x) // tile.events)),)
         arguments = (x, y, self._weights, self._tables, len(x))
-        self._network[grid](*arguments, E=tile.events, KIND=self._kind, num_warps=tile.warps)
+        how = {"E": tile.events, "KIND": self._kind, "PRODUCTS": self._products}
+        self._network[grid](*arguments, **how, num_warps=tile.warps)
 
     def _seconds(self, tile: Tile) -> float | None:
-        x = torch.randn((_TRIAL, self._kernel.inputs), device=self.device)
-        y = torch.empty((_TRIAL, self._kernel.outputs), device=self.device)
+        inputs, outputs = self._kernel.inputs, self._kernel.outputs
+        events = min(_MOST_EVENTS, _TRIAL // (inputs + outputs))
+        x = torch.randn((events, inputs), device=self.device)
+        y = torch.empty((events, outputs), device=self.device)
         try:
             for _ in range(3):
                 self.start(x, y, tile)

@@ -26,6 +26,20 @@ def test_it_wants_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert "RUN" in capsys.readouterr().err
 
 
+def test_a_batch_has_events(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        gpu.main(["run", "--batches", "16", "0"])
+    assert "--batches 0: a batch has at least one event" in capsys.readouterr().err
+
+
+def test_errors_are_in_units_of_the_largest_output() -> None:
+    x = torch.tensor([[1.0], [-4.0]])
+    exact = torch.nn.Identity()
+    assert gpu._error(exact, x, x) == 0
+    assert gpu._error(exact, x, x + torch.tensor([[0.0], [1.0]])) == 0.25
+    assert np.isnan(gpu._error(exact, x, x * torch.nan))
+
+
 @needs_gpu
 def test_engines_alternate_and_times_are_seconds() -> None:
     device = torch.device("cuda")

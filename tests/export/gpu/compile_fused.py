@@ -12,11 +12,11 @@ from triton.compiler import ASTSource
 ARRAYS = {"x": "*fp32", "y": "*fp32", "weights": "*fp32", "tables": "*i32", "events": "i32"}
 
 
-def compiled(network: Any, card: int, kind: Any) -> Any:
+def compiled(network: Any, card: int, kind: Any, products: str) -> Any:
     source = ASTSource(
         network,
-        ARRAYS | {"E": "constexpr", "KIND": "constexpr"},
-        {"E": 16, "KIND": kind},
+        ARRAYS | dict.fromkeys(("E", "KIND", "PRODUCTS"), "constexpr"),
+        {"E": 16, "KIND": kind, "PRODUCTS": products},
     )
     return triton.compile(source, target=GPUTarget("cuda", card, 32), options={"num_warps": 8})
 
@@ -26,11 +26,15 @@ def main(path: str) -> None:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    for card, kind in ((90, tl.float32), (80, tl.float16)):
-        made = compiled(module.network, card, kind)
+    for card, kind, products in (
+        (90, tl.float32, "ieee"),
+        (90, tl.float32, "tf32x3"),
+        (80, tl.float16, "ieee"),
+    ):
+        made = compiled(module.network, card, kind, products)
         assert made.asm["cubin"][:4] == b"\x7fELF"
-        units = "mma" if "mma.sync" in made.asm["ptx"] else "0"  # IEEE products use no tensor core
-        print(f"{card}:{kind}:{units}")
+        units = "mma" if "mma" in made.asm["ptx"] else "0"  # IEEE products use no tensor core
+        print(f"{card}:{kind}:{products}:{units}")
 
 
 main(sys.argv[1])

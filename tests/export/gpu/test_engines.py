@@ -10,6 +10,7 @@ import torch
 from triggerforge.errors import ArtifactError, MissingToolError, ModelError
 from triggerforge.export.engines.triton import TritonRuntime
 from triggerforge.export.files import FLOAT_FILE
+from triggerforge.export.gpu import runtime
 from triggerforge.export.gpu.triton_kernel import interpreted
 from triggerforge.export.runtime import ENGINES, EngineSource
 
@@ -29,8 +30,13 @@ def params(runnable: bool) -> list[object]:
     ]
 
 
+@pytest.mark.parametrize("copied", [False, True])
 @pytest.mark.parametrize("name", params(runnable=True))
-def test_bound_calls_write_what_predict_gives(source: EngineSource, name: str) -> None:
+def test_bound_calls_write_what_predict_gives(
+    source: EngineSource, name: str, copied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if copied:
+        monkeypatch.setattr(runtime, "_DIRECT", 0)
     engine = ENGINES[name](source)
     assert source.trained is not None and source.quantized is not None
     x = source.trained.contract.quantize(np.random.default_rng(1).normal(size=(40, 6)))

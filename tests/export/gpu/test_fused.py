@@ -26,7 +26,7 @@ from triggerforge.fixedpoint import FixedFormat
 from triggerforge.training.models.registry import MODELS
 from triggerforge.training.trained import TrainedModel
 
-TOLERANCE = {"fp32": 1e-5, "fp16": 2e-3, "bf16": 2e-2}
+TOLERANCE = {"fp32": 1e-5, "tf32x3": 1e-5, "fp16": 2e-3, "bf16": 2e-2}
 """largest difference, in units of the largest output: what docs/gpu.md states"""
 EVENTS = (1, 16, 37)
 """less than a tile, one, and tiles with a rest"""
@@ -115,6 +115,12 @@ SMALL: dict[str, tuple[type[nn.Module], tuple[int, ...], int]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _one_tile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A card tries every tile of a network, and compiles each."""
+    monkeypatch.setattr(triton_kernel, "candidates", lambda rows: candidates(rows)[:1])
+
+
 def objects(shape: tuple[int, ...]) -> InputContract:
     """Triples of pT, η, φ where there are 57 inputs, as the autoencoders have them."""
     grid = FixedFormat.parse("ap_fixed<12,8,RND,SAT>")
@@ -191,6 +197,26 @@ def test_the_error_of_fewer_bits_is_what_is_stated(name: str, precision: str) ->
 
 
 @needs_triton
+@pytest.mark.parametrize("name", ["mlp", "autoencoder", "deepsets", "jedi_linear"])
+def test_three_products_of_tensor_cores_are_as_good_as_one_of_float32(name: str) -> None:
+    assert largest_error(network(name), "tf32x3", fused(name)) <= TOLERANCE["tf32x3"]
+
+
+@needs_triton
+@pytest.mark.parametrize("name", ["mlp", "deepsets"])
+def test_every_tile_gives_the_same_numbers(name: str) -> None:
+    kernel = fused(name)
+    started = TritonKernel(kernel)
+    x = torch.randn((300, kernel.inputs), generator=torch.manual_seed(3)).to(started.device)
+    first = torch.full((300, kernel.outputs), torch.nan, device=started.device)
+    started.start(x, first)
+    for tile in candidates(kernel.rows)[1:]:
+        y = torch.full_like(first, torch.nan)
+        started.start(x, y, tile)
+        torch.testing.assert_close(y, first, rtol=0, atol=1e-5 * float(first.abs().max()))
+
+
+@needs_triton
 def test_nan_and_infinity_pass() -> None:
     torch.manual_seed(1)
     module = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
@@ -223,7 +249,7 @@ def test_elements_of_an_axis_are_joined(kind: str, function: Any, columns: int) 
 
 @needs_triton
 def test_another_precision_is_refused() -> None:
-    with pytest.raises(ModelError, match="no precision 'fp8'; choose fp32, fp16, bf16"):
+    with pytest.raises(ModelError, match="no precision 'fp8'; choose fp32, tf32x3, fp16, bf16"):
         TritonKernel(fused("mlp"), "fp8")  # type: ignore[arg-type]
 
 
@@ -243,7 +269,7 @@ def test_triton_compiles_it_without_a_card(name: str, tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.split() == ["90:fp32:0", "80:fp16:mma"]
+    assert done.stdout.split() == ["90:fp32:ieee:0", "90:fp32:tf32x3:mma", "80:fp16:ieee:mma"]
 
 
 def test_without_triton_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,12 +288,14 @@ def test_without_a_card_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_fastest_tile_that_fits_is_taken() -> None:
     tiles = candidates(8)
-    assert all(tile.events >= 16 for tile in (*tiles, *candidates(128)))
+    assert all(tile.events >= 16 for rows in (1, 8, 1024) for tile in candidates(rows))
+    assert {tile.warps for tile in candidates(1)} == {1, 2, 4, 8}
+    assert candidates(1024)
     took = {tile: float(i) for i, tile in enumerate(tiles)}
     assert fastest(tiles, took.get) == tiles[0]
     assert fastest(tiles, {**took, tiles[0]: None}.get) == tiles[1]
     with pytest.raises(UnsupportedOperationError, match="do not fit"):
-        fastest([Tile(16, 4)], lambda _: None)
+        fastest([Tile(16, 4, 2)], lambda _: None)
 
 
 def model_of(node: onnx.NodeProto, constants: dict[str, Any], columns: int = 4) -> onnx.ModelProto:
