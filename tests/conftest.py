@@ -2,9 +2,11 @@
 
 import gc
 import os
+import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,11 +27,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
+_GROWTH = 512 * 1024
+"""KiB by which this process has become larger than ever before it forgets again"""
+_largest = SimpleNamespace(kib=0)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _forget_compiled_functions() -> Iterator[None]:
-    """JAX and Keras keep every compiled function and graph: gigabytes over the whole suite."""
+    """JAX and Keras keep every compiled function and graph: gigabytes over the whole suite.
+
+    To forget takes two seconds, so it is done only where this process has grown.
+    """
     yield
-    if "keras" in sys.modules and "jax" in sys.modules:
+    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if "keras" in sys.modules and "jax" in sys.modules and kib > _largest.kib + _GROWTH:
+        _largest.kib = kib
         sys.modules["keras"].backend.clear_session()
         sys.modules["jax"].clear_caches()
         gc.collect()
