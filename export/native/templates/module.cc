@@ -21,24 +21,25 @@ constexpr bool only_finite = $only_finite;
 constexpr Py_ssize_t events_with_the_lock = 64;  // handing the interpreter's lock back costs as much
 
 bool all_finite(const float* x, Py_ssize_t count) {
-  constexpr std::uint32_t exponent = 0x7f800000;
-  std::uint32_t infinite = 0;
+  constexpr std::uint32_t magnitude = 0x7fffffff, infinity = 0x7f800000;
+  std::uint32_t largest = 0;
   for (Py_ssize_t i = 0; i < count; ++i) {
     std::uint32_t bits;
     std::memcpy(&bits, x + i, sizeof bits);
-    infinite |= (bits & exponent) == exponent;
+    bits &= magnitude;
+    if (bits > largest) largest = bits;
   }
-  return infinite == 0;
+  return largest < infinity;
 }
 
-// What is looked at is still in the cache when it is computed; a part fills whole registers with events.
+// What was computed is looked at while it is in the cache; a part fills whole registers with events.
 bool run_finite(const float* x, $result* y, Py_ssize_t events) {
-  constexpr Py_ssize_t whole = events_with_the_lock, fitting = (256 << 10) / input_bytes / whole * whole;
-  constexpr Py_ssize_t part = fitting > whole ? fitting : whole;
+  constexpr Py_ssize_t lanes = __BIGGEST_ALIGNMENT__, fitting = (128 << 10) / input_bytes / lanes * lanes;
+  constexpr Py_ssize_t part = fitting > lanes ? fitting : lanes;
   for (Py_ssize_t first = 0; first < events; first += part) {
     const Py_ssize_t here = events - first < part ? events - first : part;
-    if (!all_finite(x + first * inputs, here * inputs)) return false;
     triggerforge_run(x + first * inputs, y + first * outputs, here);
+    if (!all_finite(x + first * inputs, here * inputs)) return false;
   }
   return true;
 }
