@@ -135,10 +135,12 @@ def _network(
         except torch.OutOfMemoryError:
             _line(f"{batch:9,} not run: the card's memory does not hold them")
             break
+        with torch.inference_mode():
+            expected = exact(x[:_COMPARED].double())
         for engine, took in timed.items():
             seconds = float(np.median(took))
             share = (x.nbytes + y[engine].nbytes) / seconds / bandwidth
-            error = "" if engine == "cuda-int" else f"{_error(exact, x, y[engine]):.0e}"
+            error = "" if engine == "cuda-int" else f"{_error(expected, y[engine]):.0e}"
             _line(
                 f"{batch:9,} {engine:20} {seconds / batch * 1e9:12.3f} ns {share:8.1%} {error:>8}"
             )
@@ -148,11 +150,9 @@ def _network(
         _line(f"          {engine:20} p50 {p50:8.2f}  p99 {p99:8.2f}  p99.9 {p999:8.2f}")
 
 
-def _error(exact: torch.nn.Module, x: Tensor, y: Tensor) -> float:
+def _error(expected: Tensor, y: Tensor) -> float:
     """Of a call's first events, in units of the largest output; NaN if one is."""
-    with torch.inference_mode():
-        expected = exact(x[:_COMPARED].double())
-    return float((y[:_COMPARED] - expected).abs().max() / expected.abs().max())
+    return float((y[: len(expected)] - expected).abs().max() / expected.abs().max())
 
 
 def _made(source: EngineSource) -> dict[str, Runtime]:
@@ -162,8 +162,11 @@ def _made(source: EngineSource) -> dict[str, Runtime]:
     wanted: dict[str, Callable[[], Runtime]] = {
         name: partial(ENGINES[name], source) for name in _ENGINES
     }
-    for precision in get_args(Precision)[1:]:
-        wanted[f"triton-{precision}"] = partial(TritonRuntime, file, precision)
+    wanted |= {
+        f"triton-{precision}": partial(TritonRuntime, file, precision)
+        for precision in get_args(Precision)
+        if precision != "fp32"  # that is `triton`
+    }
     made: dict[str, Runtime] = {}
     for name, make in wanted.items():
         try:

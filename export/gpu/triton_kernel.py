@@ -16,6 +16,13 @@ from triggerforge.export.gpu.device import require_gpu, timer
 from triggerforge.export.gpu.fused import FusedKernel
 
 Precision = Literal["fp32", "tf32x3", "fp16", "bf16"]
+_FACTORS: dict[Precision, tuple[str, str]] = {
+    "fp32": ("float32", "ieee"),
+    "tf32x3": ("float32", "tf32x3"),
+    "fp16": ("float16", "ieee"),
+    "bf16": ("bfloat16", "ieee"),
+}
+"""type of a product's factors, and how Triton multiplies them"""
 _TRIAL = 2**26
 """numbers that candidates are timed with, in and out: the time of a launch must not show"""
 _MOST_EVENTS = 2**20
@@ -84,10 +91,8 @@ class TritonKernel:
         self.device = kernel_device()
         self._kernel = kernel
         self._network = _imported(kernel.text).network
-        language = self._triton.language
-        kinds = {"fp16": language.float16, "bf16": language.bfloat16}
-        self._kind = kinds.get(precision, language.float32)
-        self._products = "tf32x3" if precision == "tf32x3" else "ieee"
+        kind, self._products = _FACTORS[precision]
+        self._kind = getattr(self._triton.language, kind)
         self._weights = torch.from_numpy(kernel.weights).to(self.device)
         self._tables = torch.from_numpy(kernel.tables).to(self.device)
         tiles = candidates(kernel.rows)

@@ -32,8 +32,13 @@ bool all_finite(const float* x, Py_ssize_t count) {
   return largest < infinity;
 }
 
-// What was computed is looked at while it is in the cache; a part fills whole registers with events.
-bool run_finite(const float* x, $result* y, Py_ssize_t events) {
+// Whether all inputs are numbers, where they have to be. What was computed is looked at while it is in
+// the cache; a part fills whole registers with events.
+bool run_and_look(const float* x, $result* y, Py_ssize_t events) {
+  if constexpr (!only_finite) {
+    triggerforge_run(x, y, events);
+    return true;
+  }
   constexpr Py_ssize_t lanes = __BIGGEST_ALIGNMENT__, fitting = (128 << 10) / input_bytes / lanes * lanes;
   constexpr Py_ssize_t part = fitting > lanes ? fitting : lanes;
   for (Py_ssize_t first = 0; first < events; first += part) {
@@ -44,7 +49,7 @@ bool run_finite(const float* x, $result* y, Py_ssize_t events) {
   return true;
 }
 
-// `Run` is triggerforge_run or run_finite.
+// `Run` is triggerforge_run or run_and_look.
 template <class Run>
 auto with_or_without_the_lock(Run run, const float* x, $result* y, Py_ssize_t events) {
   if (events <= events_with_the_lock) return run(x, y, events);
@@ -80,13 +85,9 @@ PyObject* predict(PyObject* self, PyObject* const* arguments, size_t count, PyOb
   if (y == nullptr) return nullptr;
   const auto* from = static_cast<const float*>(PyArray_DATA(x));
   auto* to = static_cast<$result*>(PyArray_DATA(reinterpret_cast<PyArrayObject*>(y)));
-  if constexpr (only_finite) {
-    if (!with_or_without_the_lock(run_finite, from, to, sizes[0])) {
-      Py_DECREF(y);
-      return PyObject_Vectorcall(reinterpret_cast<Predictor*>(self)->otherwise, arguments, count, names);
-    }
-  } else {
-    with_or_without_the_lock(triggerforge_run, from, to, sizes[0]);
+  if (!with_or_without_the_lock(run_and_look, from, to, sizes[0])) {
+    Py_DECREF(y);
+    return PyObject_Vectorcall(reinterpret_cast<Predictor*>(self)->otherwise, arguments, count, names);
   }
   return y;
 }

@@ -11,6 +11,8 @@ from triton.compiler import ASTSource
 
 ARRAYS = {"x": "*fp32", "y": "*fp32", "weights": "*fp32", "tables": "*i32", "events": "i32"}
 
+TENSOR_CORES = "mma.sync", "wgmma.mma_async"  # IEEE products use neither
+
 
 def compiled(network: Any, card: int, kind: Any, products: str) -> Any:
     source = ASTSource(
@@ -33,7 +35,7 @@ def main(path: str) -> None:
     ):
         made = compiled(module.network, card, kind, products)
         assert made.asm["cubin"][:4] == b"\x7fELF"
-        units = "mma" if "mma" in made.asm["ptx"] else "0"  # IEEE products use no tensor core
+        units = "mma" if any(name in made.asm["ptx"] for name in TENSOR_CORES) else "0"
         print(f"{card}:{kind}:{products}:{units}")
 
 
