@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import onnx
@@ -245,6 +245,13 @@ def test_elements_of_an_axis_are_joined(kind: str, function: Any, columns: int) 
     started.start(torch.from_numpy(x).to(started.device), y)
     expected = function(x.astype(np.float64), 1, keepdims=True)
     np.testing.assert_allclose(y.cpu().numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_each_precision_multiplies_in_a_way_of_its_own() -> None:
+    """The interpreter's products are exact in all of them: there numbers alone tell no difference."""
+    ways = triton_kernel._FACTORS
+    assert set(ways) == set(get_args(triton_kernel.Precision)) == set(TOLERANCE)
+    assert len(set(ways.values())) == len(ways)
 
 
 @needs_triton
