@@ -24,7 +24,7 @@ from triggerforge.export.engines.triton import TritonRuntime
 from triggerforge.export.files import FLOAT_FILE
 from triggerforge.export.gpu.device import new_stream, require_gpu, timer
 from triggerforge.export.gpu.runtime import DeviceRuntime
-from triggerforge.export.gpu.triton_kernel import Precision
+from triggerforge.export.gpu.triton_kernel import DEFAULT, Precision
 from triggerforge.export.runtime import ENGINES, EngineSource, Runtime
 from triggerforge.training.trained import load_trained
 
@@ -85,6 +85,21 @@ def copy_bandwidth(device: torch.device) -> float:
     return 2 * _COPIED / float(took["copy"].min())
 
 
+def able(engines: Mapping[str, Enqueue], x: Tensor, y: Mapping[str, Tensor]) -> dict[str, Enqueue]:
+    """Those that take a batch, and a line for each that does not; torch.OutOfMemoryError is raised."""
+    taken = {}
+    for name, engine in engines.items():
+        try:
+            engine(x, y[name])
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:  # cuDNN has limits of its own, and onnxruntime tells them so
+            _line(f"{len(x):9,} {name:20} not run: {str(error).splitlines()[0]}")
+        else:
+            taken[name] = engine
+    return taken
+
+
 def _copy(x: Tensor, y: Tensor) -> None:
     y.copy_(x)
 
@@ -131,7 +146,7 @@ def _network(
         try:
             x = torch.randn((batch, *shape), device=device)
             y = {n: x.new_empty((batch, outputs), dtype=kind) for n, kind in kinds.items()}
-            timed = alternated(on_card, x, y)
+            timed = alternated(able(on_card, x, y), x, y)
         except torch.OutOfMemoryError:
             _line(f"{batch:9,} not run: the card's memory does not hold them")
             break
@@ -165,7 +180,7 @@ def _made(source: EngineSource) -> dict[str, Runtime]:
     wanted |= {
         f"triton-{precision}": partial(TritonRuntime, file, precision)
         for precision in get_args(Precision)
-        if precision != "fp32"  # that is `triton`
+        if precision != DEFAULT  # that is `triton`
     }
     made: dict[str, Runtime] = {}
     for name, make in wanted.items():

@@ -50,11 +50,14 @@ def _onnxruntime(source: EngineSource, device: torch.device) -> Enqueue:
         str(source.export_folder / FLOAT_FILE), providers=[(_PROVIDER, options)]
     )
 
+    unawaited = ort.RunOptions()
+    unawaited.add_run_config_entry("disable_synchronize_execution_providers", "1")
+
     def enqueue(x: Tensor, y: Tensor) -> None:
         binding = session.io_binding()
         kind = "float32"
         binding.bind_input("x", "cuda", device.index, kind, tuple(x.shape), x.data_ptr())
         binding.bind_output("logits", "cuda", device.index, kind, tuple(y.shape), y.data_ptr())
-        session.run_with_iobinding(binding)
+        session.run_with_iobinding(binding, unawaited)
 
     return enqueue

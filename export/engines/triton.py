@@ -8,12 +8,12 @@ from torch import Tensor
 from triggerforge.export.files import read_onnx
 from triggerforge.export.gpu.fused import write_fused
 from triggerforge.export.gpu.runtime import DeviceRuntime
-from triggerforge.export.gpu.triton_kernel import Precision, TritonKernel
+from triggerforge.export.gpu.triton_kernel import DEFAULT, Precision, TritonKernel
 from triggerforge.export.metadata import read_metadata
 
 
 class TritonRuntime(DeviceRuntime):
-    """An exported ONNX file. With `precision` "fp32" products are IEEE's; NaN passes.
+    """An exported ONNX file; `precision` says how products are made; NaN passes.
 
     Raises ArtifactError if the file is missing, damaged or not ours, UnsupportedOperationError for
     what the engine does not know, MissingToolError without Triton or a card.
@@ -21,11 +21,11 @@ class TritonRuntime(DeviceRuntime):
 
     reads_host = True
 
-    def __init__(self, path: Path, precision: Precision = "fp32") -> None:
+    def __init__(self, path: Path, precision: Precision = DEFAULT) -> None:
         proto = read_onnx(path)
         contract, outputs = read_metadata(proto)
         self._kernel = TritonKernel(write_fused(proto), precision)
-        name = "triton" if precision == "fp32" else f"triton-{precision}"
+        name = "triton" if precision == DEFAULT else f"triton-{precision}"
         shape, device = contract.shape, self._kernel.device
         super().__init__(name, "float", shape, len(outputs), torch.float32, device)
 

@@ -40,6 +40,31 @@ def test_errors_are_in_units_of_the_largest_output() -> None:
     assert np.isnan(gpu._error(x, x * torch.nan))
 
 
+def test_an_engine_that_does_not_take_a_batch_is_named_and_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def limited(x: torch.Tensor, y: torch.Tensor) -> None:
+        if len(x) > 4:
+            raise RuntimeError("CUDNN_STATUS_NOT_SUPPORTED\nand more")
+
+    engines = {"limited": limited, "copy": gpu._copy}
+    for events, expected in ((4, ["limited", "copy"]), (5, ["copy"])):
+        x = torch.ones(events)
+        y = {name: torch.zeros(events) for name in engines}
+        assert list(gpu.able(engines, x, y)) == expected
+        assert y["copy"].sum() == events
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.split() == ["5", "limited", "not", "run:", "CUDNN_STATUS_NOT_SUPPORTED"]
+
+
+def test_a_card_that_is_full_is_no_engine_s_fault() -> None:
+    def greedy(x: torch.Tensor, y: torch.Tensor) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        gpu.able({"greedy": greedy}, torch.ones(1), {"greedy": torch.ones(1)})
+
+
 @needs_gpu
 def test_engines_alternate_and_times_are_seconds() -> None:
     device = torch.device("cuda")

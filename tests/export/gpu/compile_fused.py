@@ -31,6 +31,7 @@ def main(path: str) -> None:
     for card, kind, products in (
         (90, tl.float32, "ieee"),
         (90, tl.float32, "tf32x3"),
+        (75, tl.float32, "tf32x3"),
         (80, tl.float16, "ieee"),
     ):
         made = compiled(module.network, card, kind, products)
