@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import ModuleType
@@ -28,6 +29,8 @@ DEFAULT: Precision = "tf32x3"
 _TRIAL = 2**26
 """numbers that candidates are timed with, in and out: the time of a launch must not show"""
 _MOST_EVENTS = 2**20
+_PATIENCE = 60.0
+"""seconds after which no more tiles are compiled: Triton takes minutes over a network of many formulas"""
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,22 @@ def candidates(rows: int) -> list[Tile]:
     return tiles
 
 
-def fastest(tiles: Iterable[Tile], seconds: Callable[[Tile], float | None]) -> Tile:
+def fastest(
+    tiles: Iterable[Tile], seconds: Callable[[Tile], float | None], patience: float = _PATIENCE
+) -> Tile:
     """The tile of the least time; None says that it does not fit the card.
 
-    Raises UnsupportedOperationError if none fits.
+    Once one fits, none is tried any more after `patience` seconds. Raises UnsupportedOperationError
+    if none fits.
     """
-    timed = {tile: seconds(tile) for tile in tiles}
-    fitting = {tile: took for tile, took in timed.items() if took is not None}
+    began = time.monotonic()
+    fitting: dict[Tile, float] = {}
+    for tile in tiles:
+        if fitting and time.monotonic() - began > patience:
+            break
+        took = seconds(tile)
+        if took is not None:
+            fitting[tile] = took
     if not fitting:
         raise UnsupportedOperationError(
             "the network's tensors do not fit an SM of this card; use torch-cuda-graph"

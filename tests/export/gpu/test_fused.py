@@ -302,6 +302,8 @@ def test_the_fastest_tile_that_fits_is_taken() -> None:
     took = {tile: float(i) for i, tile in enumerate(tiles)}
     assert fastest(tiles, took.get) == tiles[0]
     assert fastest(tiles, {**took, tiles[0]: None}.get) == tiles[1]
+    assert fastest(tiles[::-1], took.get, patience=-1) == tiles[-1]
+    assert fastest(tiles[::-1], {**took, tiles[-1]: None}.get, patience=-1) == tiles[-2]
     with pytest.raises(UnsupportedOperationError, match="do not fit"):
         fastest([Tile(16, 4, 2)], lambda _: None)
 
