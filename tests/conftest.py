@@ -19,6 +19,8 @@ os.environ |= {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     "XDG_CACHE_HOME": str(_CACHE / "xdg"),  # compiled networks: the user's own are left alone
+    # XLA's former way to write code for the CPU takes a quarter less time over hundreds of small functions
+    "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip(),
 }
 
 
