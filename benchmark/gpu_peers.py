@@ -49,7 +49,6 @@ def _onnxruntime(source: EngineSource, device: torch.device) -> Enqueue:
     session = ort.InferenceSession(
         str(source.export_folder / FLOAT_FILE), providers=[(_PROVIDER, options)]
     )
-
     unawaited = ort.RunOptions()
     unawaited.add_run_config_entry("disable_synchronize_execution_providers", "1")
 
