@@ -108,8 +108,24 @@ EVENT: dict[str, tuple[Recipe, ...]] = {
     "jet_eta": (Recipe(("jet_px", "jet_py", "jet_pz"), _pseudorapidity),),
     "jet_phi": (Recipe(("jet_py", "jet_px"), np.arctan2),),
     "jet_mass": (Recipe(("jet_energy", "jet_px", "jet_py", "jet_pz"), _mass),),
+    "mass": (Recipe(("energy", "px", "py", "pz"), _mass),),
 }
 """Quantities of an event."""
+_OWN = ("pt", "eta", "phi", "px", "py", "pz", "energy", "log_pt", "log_energy")
+"""quantities of a constituent that follow likewise from an event's own four-vector"""
+for _name in _OWN:
+    EVENT[_name] = PARTICLE[_name]
+for _name in (
+    "pt",
+    "eta",
+    "phi",
+    "energy",
+    "mass",
+    "px",
+    "py",
+    "pz",
+):  # where there is nothing to sum
+    EVENT[f"jet_{_name}"] = (*EVENT[f"jet_{_name}"], Recipe((_name,), _identity))
 
 COUNT = "jet_multiplicity"
 """constituents of the event, all of them"""
@@ -176,7 +192,8 @@ class Plan:
                 return "the file has it once an event: it belongs among the event's quantities"
             return (
                 f"the file has a list of it in each event: reduce it in `data.mapping.columns`, such "
-                f"as {{{name}_max: max({name})}}, or use inputs of kind `constituents`"
+                f"as {{{name}_max: max({name})}}, use inputs of kind `constituents`, or make the "
+                "elements of its collection the events (`data.mapping.objects`)"
             )
         table = PARTICLE if particle else EVENT
         trial = frozenset(self._columns[particle]) | {

@@ -12,6 +12,7 @@ from triggerforge.config.data import DataConfig
 from triggerforge.data.expressions import Expression
 from triggerforge.data.features import InputBuilder, Inputs
 from triggerforge.data.kinematics import Columns, Plan
+from triggerforge.data.labels import guessed_labels
 from triggerforge.data.readers.base import Chunk, Reader, from_numbers
 from triggerforge.data.readers.opening import open_reader
 from triggerforge.errors import DataError, did_you_mean
@@ -78,14 +79,24 @@ class EventSource:
                 raise DataError("data.label is one expression: name its classes in data.classes")
             return config.classes
         if not reader.classes:
-            raise DataError(
-                f"{self.path}: the format {reader.format!r} has no label of its own; set data.label"
-            )
+            raise DataError(self._no_label())
         for name in config.classes:
             if name not in reader.classes:
                 hint = did_you_mean(name, reader.classes)
                 raise DataError(f"data.classes: {reader.format} has no class {name!r}; {hint}")
         return config.classes or reader.classes
+
+    def _no_label(self) -> str:
+        """What to write, with the columns that look like labels."""
+        found = guessed_labels(self.reader, self.config.chunk)
+        label = found[0].label if found else {"signal": "… == 1", "background": "… == 0"}
+        conditions = ", ".join(f"{name}: {text!r}" for name, text in list(label.items())[:4])
+        looks = ", ".join(map(str, found[:5])) if found else "none that looks like one"
+        return (
+            f"{self.path}: the format {self.reader.format!r} has no label of its own; set data.label to "
+            f"one condition for each class, such as {{{conditions}}}, or to an expression of the "
+            f"class's number (and data.classes to their names); columns that look like labels: {looks}"
+        )
 
     @cached_property
     def _labels(self) -> list[Expression]:
@@ -148,6 +159,7 @@ class EventSource:
 
     def batches(self, count: Count) -> Iterator[Batch]:
         """The selected and labelled events, chunk by chunk; `count` is kept up to date."""
+        classes = self.classes  # or an error, before anything is read
         plan = self._plan(with_truth=True)
         seen = 0
         for chunk in self.reader.chunks(plan.request, self.config.chunk):
@@ -158,7 +170,7 @@ class EventSource:
             count.deselected += int((~keep).sum())
             count.unlabelled += int((keep & (label < 0)).sum())
             chosen = np.flatnonzero(keep & (label >= 0))
-            for i, name in enumerate(self.classes):
+            for i, name in enumerate(classes):
                 count.kept[name] = count.kept.get(name, 0) + int((label[chosen] == i).sum())
             if len(chosen):
                 yield self._batch(chunk, columns, label, chosen, seen)

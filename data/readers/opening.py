@@ -6,8 +6,6 @@ import h5py
 import uproot
 
 from triggerforge.config.data import DataConfig
-from triggerforge.data.generator.l1.schema import TREE as CROSSINGS
-from triggerforge.data.generator.schema import TREE as GENERATED
 from triggerforge.data.readers import (
     adc2021,
     energyflow,
@@ -24,6 +22,7 @@ from triggerforge.data.readers import (
     toptag,
 )
 from triggerforge.data.readers.base import READERS, Reader, check_file, reading
+from triggerforge.data.readers.trees import LAYOUT, tree_name
 from triggerforge.errors import DataError
 
 FORMATS = (
@@ -71,24 +70,21 @@ def sniff(path: Path, config: DataConfig) -> str:
 
 
 def _sniff_root(path: Path, config: DataConfig) -> str:
-    with reading(path, root.LAYOUT), uproot.open(path) as file:
-        tree = root.find_tree(file, path, config.mapping.tree or _known_tree(file))
-        branches = {str(name) for name in tree.keys(recursive=False)}
-    if "PFCands_pt" in branches:
+    with reading(path, LAYOUT), uproot.open(path) as file:
+        tree = tree_name(file, path, config.mapping.tree)
+        names = {str(name).replace(".", "_") for name in file[tree].iterkeys()}
+    name = tree.split("/")[-1]
+    if name == nanoaod.TREE and not names.isdisjoint(f"{c}_pt" for c in pfnano.CANDIDATES):
         return "pfnano"
-    if "nJet" in branches or "Jet_pt" in branches:
+    if name == nanoaod.TREE and "Jet_pt" in names:
         return "nanoaod"
-    if {"part_px", "label_QCD"} <= branches:
+    if name == jetclass.TREE and any(f"label_{c}" in names for c in jetclass.CLASSES):
         return "jetclass"
-    if l1nano.MARK in branches:
+    if l1nano.MARK in names:
         return "l1nano"
-    if branches >= l1.MARKS:
+    if names >= l1.MARKS:
         return "l1"
-    return "generator" if generator.MARK in branches else "root"
-
-
-def _known_tree(file: uproot.ReadOnlyDirectory) -> str | None:
-    return next((name for name in ("Events", GENERATED, CROSSINGS, "tree") if name in file), None)
+    return "generator" if generator.MARK in names else "root"
 
 
 def _sniff_hdf5(path: Path) -> str:

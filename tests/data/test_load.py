@@ -199,14 +199,6 @@ def test_a_file_named_twice(tmp_path: Path, jets: Any, written: Write) -> None:
             load(config(path, source=[str(path), str(other)]), None, 1, tmp_path)
 
 
-def test_an_rntuple_is_named_as_such(tmp_path: Path) -> None:
-    path = tmp_path / "new.root"
-    with uproot.recreate(path) as file:
-        file.mkrntuple("jets", {"x": "float32"})
-    with pytest.raises(DataError, match="holds an RNTuple"):
-        load(config(path), None, 1, tmp_path)
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
