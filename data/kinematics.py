@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triggerforge.data.readers.base import Chunk, Request
+from triggerforge.data.readers.padded import UNPHYSICAL
 from triggerforge.errors import DataError, did_you_mean
 
 Array = NDArray[Any]
@@ -108,6 +109,7 @@ EVENT: dict[str, tuple[Recipe, ...]] = {
     "jet_eta": (Recipe(("jet_px", "jet_py", "jet_pz"), _pseudorapidity),),
     "jet_phi": (Recipe(("jet_py", "jet_px"), np.arctan2),),
     "jet_mass": (Recipe(("jet_energy", "jet_px", "jet_py", "jet_pz"), _mass),),
+    UNPHYSICAL: (Recipe(("pt",), lambda total: (~np.isfinite(total)) * 1, summed=True),),
 }
 """Quantities of an event."""
 
