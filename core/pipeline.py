@@ -292,17 +292,19 @@ def _require_model_file(config: RunConfig, target: str, needed: list[Stage]) -> 
 def score(run: Run, source: Path, output: Path, *engines: str) -> None:
     """Appends the scores of the first engine that can run to a copy of `source`, which needs no labels.
 
-    What the engines are made of is made first, if it is not there; result.json stays as it is.
+    Both files are looked at first. Then what the engines are made of is made, if it is not there;
+    result.json stays as it is.
     Raises RegistryError for an unknown engine, DataError for a file that does not fit, ArtifactError
     or MissingToolError where the run has no such firmware.
     """
     import triggerforge.firmware.engines  # noqa: F401  registers "hls4ml" and "rtl"
-    from triggerforge.data.score import score_file
+    from triggerforge.data.score import require_scorable, score_file
     from triggerforge.export.runtime import ENGINES, first_engine
     from triggerforge.training.task import Task
 
     for engine in engines:
         ENGINES[engine]  # an unknown one is said before anything is made
+    require_scorable(run.config.data, source, output)
     _make(run, "firmware" if set(engines) & set(_FIRMWARE_ENGINES) else "export")
     runtime = first_engine(engines, run.engines)
     say(f"scores by the engine {runtime.name}")

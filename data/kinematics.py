@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triggerforge.data.readers.base import Chunk, Request
+from triggerforge.data.readers.padded import UNPHYSICAL
 from triggerforge.errors import DataError, did_you_mean
 
 Array = NDArray[Any]
@@ -109,22 +110,15 @@ EVENT: dict[str, tuple[Recipe, ...]] = {
     "jet_phi": (Recipe(("jet_py", "jet_px"), np.arctan2),),
     "jet_mass": (Recipe(("jet_energy", "jet_px", "jet_py", "jet_pz"), _mass),),
     "mass": (Recipe(("energy", "px", "py", "pz"), _mass),),
+    UNPHYSICAL: (Recipe(("pt",), lambda total: (~np.isfinite(total)) * 1, summed=True),),
 }
 """Quantities of an event."""
 _OWN = ("pt", "eta", "phi", "px", "py", "pz", "energy", "log_pt", "log_energy")
 """quantities of a constituent that follow likewise from an event's own four-vector"""
 for _name in _OWN:
     EVENT[_name] = PARTICLE[_name]
-for _name in (
-    "pt",
-    "eta",
-    "phi",
-    "energy",
-    "mass",
-    "px",
-    "py",
-    "pz",
-):  # where there is nothing to sum
+_FOUR = ("pt", "eta", "phi", "energy", "mass", "px", "py", "pz")
+for _name in _FOUR:  # where there is nothing to sum
     EVENT[f"jet_{_name}"] = (*EVENT[f"jet_{_name}"], Recipe((_name,), _identity))
 
 COUNT = "jet_multiplicity"

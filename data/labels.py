@@ -51,7 +51,9 @@ def label_candidates(columns: Mapping[str, NDArray[Any]]) -> list[LabelCandidate
     counts where its name speaks for it and it holds 2 to 12 different integers; where no name does,
     the first five columns that hold 2 to 5.
     """
-    usable = {n: _integers(v) for n, v in columns.items() if _is_symbol(n) and not _NO_LABEL.search(n)}
+    usable = {
+        n: _integers(v) for n, v in columns.items() if _is_symbol(n) and not _NO_LABEL.search(n)
+    }
     whole = {n: v for n, v in usable.items() if v is not None and len(v)}
     named = {n: v for n, v in whole.items() if _NAMED.search(n)}
     families = list(_families(named))

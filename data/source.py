@@ -78,6 +78,11 @@ class EventSource:
             if not config.classes:
                 raise DataError("data.label is one expression: name its classes in data.classes")
             return config.classes
+        if not reader.classes and reader.labelled:
+            raise DataError(
+                f"{self.path}: the format {reader.format!r} numbers its classes and does not name them; "
+                "name them in data.classes, in the order of the numbers from 0"
+            )
         if not reader.classes:
             raise DataError(self._no_label())
         for name in config.classes:
@@ -149,6 +154,10 @@ class EventSource:
             str(self.path),
             label=with_truth and not self._labels,
         )
+
+    def require_inputs(self) -> None:
+        """Raises DataError if the file has not what the inputs are made of."""
+        self._plan(with_truth=False)
 
     def inputs(self) -> Iterator[tuple[Chunk, Inputs]]:
         """Inputs of all events in the file's order: no selection, no label is asked for."""

@@ -270,7 +270,7 @@ class RootReader:
             for e in label
         ]
         if self._one_hot:
-            return from_one_hot(np.stack(columns, axis=1))
+            return from_one_hot(self.path, np.stack(columns, axis=1), first)
         return from_numbers(self.path, columns[0], len(self.classes), first)
 
 

@@ -166,7 +166,7 @@ def test_files_of_another_format(name: str, tmp_path: Path) -> None:
     path.write_text("These are no events.\n" * 100)
     with pytest.raises(DataError, match=r"notes\.txt"):
         load(config(path, format=name), None, 1, tmp_path)
-    with pytest.raises(DataError, match="neither ROOT nor HDF5"):
+    with pytest.raises(DataError, match="neither ROOT nor HDF5 nor parquet"):
         load(config(path), None, 1, tmp_path)
 
 
