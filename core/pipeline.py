@@ -195,6 +195,8 @@ class Stage:
     wanted: Callable[[RunConfig], bool] = lambda config: True
     files: Callable[[RunConfig], list[Path]] = lambda config: []
     """the user's files that it reads beside those of its section"""
+    version: int = 1
+    """raised where the same configuration and files give other bytes than before"""
     shared: bool = False
     """whether a run may take what another run of the same root has made with the same key"""
 
@@ -203,7 +205,7 @@ STAGES = (
     Stage(
         "generate", (), _generate, wanted=lambda config: config.generate is not None, shared=True
     ),
-    Stage("data", ("generate",), _data, files=_contract_file),
+    Stage("data", ("generate",), _data, files=_contract_file, version=2),
     Stage("train", ("data",), _train, wanted=lambda config: config.compress.model is None),
     Stage("compress", ("train",), _compress),
     Stage("export", ("compress",), _export),
@@ -341,7 +343,8 @@ def _key(run: Run, stage: Stage, contents: dict[str, str]) -> str:
     own = [*section.input_files(), *stage.files(run.config)]
     files = sorted(file_identity(path) for path in own if path.is_file())
     upstream = [contents.get(name, "") for name in stage.upstream]
-    return key_of(__version__, stage.name, section.identity(), run.config.seed, files, upstream)
+    made_by = (__version__, stage.name, stage.version)
+    return key_of(*made_by, section.identity(), run.config.seed, files, upstream)
 
 
 def _records(run: Run, names: Iterable[str]) -> list[Path]:

@@ -56,7 +56,7 @@ _ORDERS = {
 class Inputs:
     """Inputs of n events in physical units."""
 
-    raw: NDArray[np.float32]
+    raw: NDArray[np.float64]
     """(n, *shape)"""
     mask: NDArray[np.bool_] | None
     """(n, P): where there is a constituent; None for other kinds"""
@@ -114,7 +114,7 @@ class InputBuilder:
         `places` are the events' numbers in the file for messages, or that of the first one.
         """
         if self.config.kind in _PER_EVENT:
-            table = np.empty((size, len(self._expressions)), np.float32)
+            table = np.empty((size, len(self._expressions)))
             for i, expression in enumerate(self._expressions):
                 table[:, i] = expression.floats(events, places)
             return Inputs(table.reshape(size, *self.shape), None)
@@ -136,7 +136,7 @@ class InputBuilder:
         rank = np.arange(len(event)) - np.repeat(np.cumsum(counts) - counts, counts)
         kept = rank < places
         picked, at = order[kept], (event[kept], rank[kept])
-        raw = np.zeros((len(counts), places, len(self.names)), np.float32)
+        raw = np.zeros((len(counts), places, len(self.names)))
         for i, expression in enumerate(self._expressions):
             values = np.broadcast_to(expression.floats(particles, numbers), event.shape)
             raw[(*at, i)] = values[picked]
@@ -144,7 +144,7 @@ class InputBuilder:
         mask[at] = True
         return Inputs(raw, mask)
 
-    def _image(self, particles: Columns, counts: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _image(self, particles: Columns, counts: NDArray[np.int64]) -> NDArray[np.float64]:
         event = np.repeat(np.arange(len(counts)), counts)
         weight = np.asarray(particles["pt_rel"], np.float64)
         eta, phi = particles["deta"], particles["dphi"]
@@ -172,7 +172,7 @@ def jet_images(
     size: int,
     pixels: int,
     half_width: float,
-) -> NDArray[np.float32]:
+) -> NDArray[np.float64]:
     """(size, pixels, pixels, 1) sums of `weight` (m,) on a grid in (eta, phi) [-half_width, +].
 
     `eta`, `phi`, `event` are (m,): position from the jet's axis and number of the event.
@@ -188,7 +188,7 @@ def jet_images(
     cell = (event[inside] * pixels + row[inside].astype(np.int64)) * pixels
     cell += column[inside].astype(np.int64)
     flat = np.bincount(cell, weights=weight[inside], minlength=size * pixels**2)
-    images = flat.astype(np.float32).reshape(size, pixels, pixels, 1)
+    images = flat.reshape(size, pixels, pixels, 1).astype(np.float64)
     images[event[lost], 0, 0, 0] = np.nan
     return images
 

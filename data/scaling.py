@@ -5,6 +5,7 @@ x = (raw - offset) * 2^-shift has a spread of about one; offset lies on the grid
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,19 +27,22 @@ _UNITS = {
         *("jet_pt", "jet_px", "jet_py", "jet_pz", "jet_energy", "jet_mass", "j_mass_mmdt"),
     ),
 }
+Column = Callable[[int], NDArray[np.float64]]
+_FINEST = 30
+_FLOAT_BITS = 53
 _SMALL = 1
 """integers up to this magnitude are flags or charges: they keep their value"""
 
 
 def derive_contract(
     builder: InputBuilder,
-    raw: NDArray[np.float32],
+    column: Column,
     mask: NDArray[np.bool_] | None,
     config: PrecisionConfig,
 ) -> InputContract:
-    """The contract for inputs like `raw` (N, *shape) of the training events; finite values only.
+    """The contract for inputs like those of the training events; finite values only.
 
-    `mask` (N, P) leaves missing particles out of the ranges; empty pixels are left out too.
+    `column` gives the raw values (N, *shape[:-1]) of input number i. `mask` (N, P) leaves missing particles out of the ranges; empty pixels are left out too.
     Hardware integers of Level-1 keep the range that their scale has, whatever the events hold.
     Raises DataError if `config.formats` names an input that is not there.
     """
@@ -50,7 +54,7 @@ def derive_contract(
     center = builder.config.kind == "features" if config.center is None else config.center
     features = []
     for i, name in enumerate(builder.names):
-        values = raw[..., i]
+        values = column(i)
         if mask is not None:
             values = values[mask]
         elif name == PIXEL or builder.config.kind.startswith("l1_"):
@@ -112,9 +116,10 @@ def _scaled(
     offset = float(core.mean()) if center else 0.0
     spread = float(core.std()) if center else float(np.sqrt(np.mean(core**2)))
     shift = round(math.log2(spread)) if spread > 0 else _magnitude(low - offset, high - offset)
-    fmt = covering(
-        math.ldexp(low - offset, -shift), math.ldexp(high - offset, -shift), config.width
-    )
+    # a step finer than that of the float64 numbers about the offset would hold their rounding
+    finest = math.frexp(offset)[1] - _FLOAT_BITS if offset else -math.inf
+    ends = math.ldexp(low - offset, -shift), math.ldexp(high - offset, -shift)
+    fmt = covering(*ends, config.width, int(max(finest - shift + config.width, -_FINEST)))
     grid = math.ldexp(fmt.lsb, shift)
     return InputFeature(name, unit, round(offset / grid) * grid, shift, fmt)
 
@@ -125,10 +130,13 @@ def _magnitude(low: float, high: float) -> int:
     return math.ceil(math.log2(largest)) if largest > 0 else 0
 
 
-def covering(low: float, high: float, width: int) -> FixedFormat:
-    """The finest format of `width` bits, RND and SAT, whose range holds low..high."""
+def covering(low: float, high: float, width: int, least: int = -_FINEST) -> FixedFormat:
+    """The finest format of `width` bits, RND and SAT, whose range holds low..high.
+
+    It has at least `least` integer bits.
+    """
     signed = low < 0
-    for integer in range(-30, 64):
+    for integer in range(least, 64):
         fmt = FixedFormat(width, integer, signed, Rounding.RND, Overflow.SAT)
         smallest, largest = fmt.range
         if smallest <= low + fmt.lsb / 2 and high - fmt.lsb / 2 <= largest:
