@@ -13,6 +13,7 @@ from triggerforge.compression.backend import keras
 from triggerforge.compression.bitmap import ebops, totals
 from triggerforge.compression.goal import Goal, Sample
 from triggerforge.compression.lowering import lower
+from triggerforge.compression.overflow import overflow_audit
 from triggerforge.compression.pareto import Candidate, Choice
 from triggerforge.compression.qat import Progress, Trainer
 from triggerforge.compression.qkeras import QKerasResult, qkeras_parity, train_qkeras
@@ -88,6 +89,7 @@ def compress(
         folder,
         metrics={"quantized": _test_metrics(trained.task, outputs, splits.test, folder)},
         compression=section,
+        overflow_audit=overflow_audit(quantized, splits.test.quantized_x),
         parity=[] if chosen.qkeras is None else qkeras_parity(chosen.qkeras, outputs, quantized),
     )
     say(

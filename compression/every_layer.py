@@ -6,13 +6,13 @@ on a grid and needs no quantiser of its own.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from triggerforge.compression.backend import hgq, keras
+from triggerforge.compression.layer_tree import is_hgq, operations, with_inner
 from triggerforge.errors import ModelError
 
 _EXACT_LAYERS = frozenset(
@@ -82,7 +82,11 @@ class FloatLayer:
 
 def float_layers(model: keras.Model) -> list[FloatLayer]:
     """The layers and operations of `model`, those of models inside it too, without quantisers."""
-    return list(_found(model, ""))
+    return [
+        FloatLayer(name, type(operation).__name__, why)
+        for name, operation in operations(model)
+        if (why := _why_float(operation))
+    ]
 
 
 def require_quantised(model: keras.Model) -> None:
@@ -97,22 +101,12 @@ def require_quantised(model: keras.Model) -> None:
         )
 
 
-def _found(model: Any, inside: str) -> Iterator[FloatLayer]:
-    operations = getattr(model, "operations", None) or model.layers
-    for operation in operations:
-        name = inside + operation.name
-        if isinstance(operation, keras.Model):
-            yield from _found(operation, f"{name}/")
-        elif why := _why_float(operation):
-            yield FloatLayer(name, type(operation).__name__, why)
-
-
 def _why_float(operation: Any) -> str:
     """Why the layer or operation is of floats; empty where it is not."""
     kind = type(operation).__name__
     if isinstance(operation, hgq.quantizer.Quantizer):
         return _unbounded(operation, "it")
-    if _is_quantised_kind(operation):
+    if is_hgq(operation):
         return _of_quantised_kind(operation)
     if not isinstance(operation, keras.layers.Layer):
         return "" if kind in _EXACT_OPERATIONS else "a function of floats"
@@ -125,13 +119,9 @@ def _why_float(operation: Any) -> str:
     return "its weights have no quantiser" if operation.weights else "a function of floats"
 
 
-def _is_quantised_kind(operation: Any) -> bool:
-    return hasattr(operation, "enable_iq") and hasattr(operation, "enable_ebops")
-
-
 def _of_quantised_kind(layer: Any) -> str:
     """Of a layer of HGQ2: a kernel, bias or table whose quantiser is absent or does nothing."""
-    for holder in _with_inner(layer):
+    for holder in with_inner(layer):
         for words, quantizer in _needed(holder):
             if why := _unbounded(quantizer, words):
                 return why
@@ -140,12 +130,6 @@ def _of_quantised_kind(layer: Any) -> str:
     if not table and function not in _LINEAR:
         return f"its activation {function!r} is no table"
     return ""
-
-
-def _with_inner(layer: Any) -> list[Any]:
-    """The layer, and the layers of HGQ2 that it is made of (tables of a softmax, an attention's)."""
-    inner = [part for part in layer._flatten_layers(include_self=False) if _is_quantised_kind(part)]
-    return [layer, *inner]
 
 
 def _needed(layer: Any) -> list[tuple[str, Any]]:
