@@ -7,14 +7,14 @@ import hashlib
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from triggerforge.compression.backend import hgq, keras
 
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from triggerforge.compression import alir_layers as _alir_layers  # noqa: F401 (registers)
 from triggerforge.compression.bitmap import ebops, layer_bits
+from triggerforge.compression.layer_tree import operations
 from triggerforge.compression.reference import (
     Reference,
     keras_bytes,
@@ -40,6 +41,7 @@ from triggerforge.errors import ArtifactError, DataError, ModelError, ParityErro
 from triggerforge.fixedpoint import FixedFormat
 from triggerforge.runfolder import write_atomic
 
+T = TypeVar("T")
 FORMAT_VERSION = 1
 MODEL_FILE = "model.tfq"
 """name of the quantised model in the folder of the stage `compress`"""
@@ -130,6 +132,10 @@ class QuantizedModel:
         What every engine is compared with.
         """
         return self._reference.predict(x)
+
+    def in_reference(self, work: Callable[[keras.Model], T]) -> T:
+        """What `work` makes of HGQ2's model, in the floats in which `reference` computes."""
+        return self._reference.run(work)
 
     @cached_property
     def _reference(self) -> Reference:
@@ -254,7 +260,7 @@ def _rounded_weights(model: keras.Model) -> Iterator[None]:
     They are the same in every precision; a latent weight next to a rounding edge is not.
     """
     latent = []
-    for layer in model.layers:
+    for _, layer in operations(model):
         if type(layer) in _WEIGHTED:  # a subclass may fold more into its weights
             for variable, quantised in ((layer._kernel, layer.qkernel), (layer.bias, layer.qbias)):
                 if variable is not None:
