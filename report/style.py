@@ -44,7 +44,7 @@ _RC: dict[str, Any] = {
     "legend.fontsize": 9.5,
     "legend.labelcolor": INK,
     "lines.linewidth": 1.5,
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",  # words stay words: they can be searched, copied and read aloud
     "svg.hashsalt": "triggerforge",
     "text.color": INK,
     "xtick.color": INK,

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from triggerforge.errors import RateError
 from triggerforge.result import RateRow
+from triggerforge.training.differences import Difference
 from triggerforge.trigger.curve import Rate
-from triggerforge.trigger.efficiency import Difference, Efficiency, efficiency, paired
+from triggerforge.trigger.efficiency import Efficiency, efficiency, paired
 from triggerforge.trigger.grid import to_lsb
 from triggerforge.trigger.score import Scored
 from triggerforge.trigger.threshold import Threshold, threshold_for

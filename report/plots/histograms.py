@@ -59,4 +59,3 @@ def outlines(
         )
     ax.set_xlim(bins[0], bins[-1])
     ax.set_ylim(bottom=0)
-    ax.ticklabel_format(axis="y", scilimits=(-3, 3), useMathText=True)
