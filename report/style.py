@@ -27,6 +27,7 @@ COLORS = (
     "#92dadd",
 )
 MODEL_COLORS = {"float": COLORS[0], "quantized": COLORS[6], "firmware": COLORS[4]}
+DASHES = {"float": "-", "quantized": "--", "firmware": ":"}
 MODEL_NAMES = {"float": "float", "quantized": "quantised", "firmware": "firmware"}
 
 _RC: dict[str, Any] = {
