@@ -1,5 +1,6 @@
 """The stages in their order, and how each is called. Rooms are imported when their stage runs."""
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -168,13 +169,15 @@ def _scores(run: Run, folder: Path) -> None:
 
 
 def _report(run: Run, folder: Path) -> None:
-    from triggerforge.report.write import write_report
+    from triggerforge.report.material import gather
+    from triggerforge.report.minus_float import with_differences
+    from triggerforge.report.write import write_page
 
     folders = _records(run, (stage.name for stage in STAGES if stage.wanted(run.config)))
-    result = collect(folders, run.config.seed)
-    write_json(folder / "result.json", result)
     paths = {path.name: path for path in folders}
-    write_report(run.config.report, result, paths, folder / "report.html")
+    material = with_differences(gather(run.config.report, _collected(run, folders), paths))
+    write_json(folder / "result.json", material.result)
+    write_page(material, folder / "report.html")
 
 
 def _contract_file(config: RunConfig) -> list[Path]:
@@ -357,6 +360,16 @@ def _publish(run: Run, done: Iterable[str]) -> dict[str, Any]:
         for name in ("report.html", "result.json"):
             write_atomic(run.folder.path / name, (run.path("report") / name).read_bytes())
         return read_json(run.folder.path / "result.json")
-    result = collect(_records(run, done), run.config.seed)
+    result = _collected(run, _records(run, done))
     write_json(run.folder.path / "result.json", result)
+    return result
+
+
+def _collected(run: Run, folders: list[Path]) -> dict[str, Any]:
+    """The records of the stages as one, which says whether they are of a quick run."""
+    result = collect(folders, run.config.seed)
+    sizes = run.config.quick
+    result["context"] |= {"quick": sizes is not None}
+    if sizes:
+        result["context"]["quick_sizes"] = json.loads(json.dumps(sizes, default=str))
     return result
