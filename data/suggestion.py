@@ -14,15 +14,16 @@ from triggerforge.data.features import HIGH_LEVEL
 from triggerforge.data.kinematics import EVENT
 from triggerforge.data.l1.layout import INPUTS
 from triggerforge.data.labels import LabelCandidate, is_symbol, label_candidates
-from triggerforge.data.readers.base import READERS, Chunk, Reader, Request
+from triggerforge.data.readers.base import READERS, Reader, Request
 from triggerforge.data.readers.root import RootReader
 from triggerforge.data.readers.trees import Layout
+from triggerforge.errors import DataError
 
 LOOK = 1000
 """entries that a guess is made from"""
 _MOST = 16
 """inputs that are suggested"""
-_FEWEST = 10
+_FEWEST = 20
 """events of a class in those entries"""
 SPELLINGS = {
     "pt": ("pt", "fcoordinates.fpt", "fpt", "p_t"),
@@ -73,18 +74,23 @@ def suggested(reader: Reader, config: DataConfig) -> Suggestion:
             opened = READERS[reader.format](reader.path, changed)
             assert isinstance(opened, RootReader)
             reader = opened
-    chunk = _first_chunk(reader)
-    labels = tuple(label_candidates(chunk.events))
+    events = _first_events(reader)
+    labels = tuple(label_candidates(events))
     inputs = _known_inputs(reader)
     used = {c for candidate in labels for c in candidate.columns}
-    names = _features(reader, chunk, used)
+    names = _features(reader, events, used)
     if inputs["kind"] == "features":
         inputs = {"kind": "features", "names": names}
-    label, notes = _label(labels, chunk, names)
-    weights = [n for n in sorted(chunk.events) if "weight" in n.lower() and is_symbol(n)][:5]
+    label, notes = _label(labels, events, names)
+    weights = [n for n in sorted(events) if "weight" in n.lower() and is_symbol(n)][:5]
     if weights:
         notes.append(f"columns that look like weights: {', '.join(weights)} (data.weights)")
-    return Suggestion(section | {"inputs": inputs, "label": label}, labels, tuple(notes))
+    section |= {"inputs": inputs}
+    if label:
+        section |= {"label": label}
+    if reader.entries < LOOK:  # or a small part might have no event of a class
+        section |= {"split": [0.5, 0.25, 0.25]}
+    return Suggestion(section, labels, tuple(notes))
 
 
 def _known_inputs(reader: Reader) -> dict[str, Any]:
@@ -137,24 +143,34 @@ def _by_kinematics(layout: Layout) -> list[str]:
     return sorted(found, key=lambda n: ("jet" not in n.lower(), "gen" in n.lower(), -found[n]))
 
 
-def _first_chunk(reader: Reader) -> Chunk:
+def _first_events(reader: Reader) -> dict[str, NDArray[Any]]:
     names = {n for n in reader.event_columns if is_symbol(n)}
     if isinstance(reader, RootReader) and reader.objects and len(names) > 400:
         own = set(reader.layout.members(reader.objects))
         names &= own | reader.aliases
-    for chunk in reader.chunks(Request(frozenset(names), label=False), LOOK):
-        return chunk
-    raise AssertionError("a file without entries is refused when it is opened")
+    return _events(reader, sorted(names))
 
 
-def _features(reader: Reader, chunk: Chunk, used: set[str]) -> list[str]:
+def _events(reader: Reader, names: list[str]) -> dict[str, NDArray[Any]]:
+    """Those of the columns that can be read, of the first entries, by halves where not all can."""
+    try:
+        chunks = reader.chunks(Request(frozenset(names), label=False), LOOK)
+        return next(iter(chunks)).events
+    except DataError:
+        half = len(names) // 2
+        if not half:
+            return {}
+        return _events(reader, names[:half]) | _events(reader, names[half:])
+
+
+def _features(reader: Reader, events: Mapping[str, NDArray[Any]], used: set[str]) -> list[str]:
     """Columns that vary and are finite: the four-vector first, then those of the collection."""
     own: set[str] = set()
     if isinstance(reader, RootReader) and reader.objects:
         own = set(reader.layout.members(reader.objects)) | (set(reader.aliases) & set(SPELLINGS))
     good = [
         n
-        for n, values in chunk.events.items()
+        for n, values in events.items()
         if n not in used and not _NO_INPUT.search(n) and (not own or n in own) and _varies(values)
     ]
     twice = {n for n in good if n in own and n not in SPELLINGS and n.lower() in _spelled(good)}
@@ -173,14 +189,14 @@ def _varies(values: NDArray[Any]) -> bool:
 
 
 def _label(
-    labels: tuple[LabelCandidate, ...], chunk: Chunk, names: list[str]
+    labels: tuple[LabelCandidate, ...], events: Mapping[str, NDArray[Any]], names: list[str]
 ) -> tuple[dict[str, str], list[str]]:
     """The classes of the likeliest candidate that has two with events enough, else two halves."""
     for candidate in labels:
         label = {
             name: condition
             for name, condition in candidate.label.items()
-            if _count(condition, chunk.events) >= _FEWEST
+            if _count(condition, events) >= _FEWEST
         }
         if len(label) > 1:
             rare = sorted(set(candidate.label) - set(label))
@@ -188,7 +204,7 @@ def _label(
             return label, [f"the label is a guess by name and values: {candidate}{left}"]
     if not names:
         return {}, ["no column of numbers that could be an input or a label"]
-    middle = float(np.median(np.asarray(chunk.events[names[0]], np.float64)))
+    middle = float(np.median(np.asarray(events[names[0]], np.float64)))
     label = {"low": f"{names[0]} <= {middle!r}", "high": f"{names[0]} > {middle!r}"}
     return label, ["no column looks like a label with events enough: two halves stand in its place"]
 

@@ -260,8 +260,8 @@ def _blaming(layout: Layout, leaf: Leaf, first: int, last: int) -> Iterator[None
         text = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"{layout.path}: branch {leaf.key!r} of tree {layout.tree!r} cannot be read, entries {first} to "
-            f"{last - 1}: {text[:200]}; the file is damaged there: fetch or make it again, or do "
-            "without it"
+            f"{last - 1}: {text[:200]}; the file is damaged there (make or fetch it again) or of a kind "
+            "that uproot does not read: do without this branch"
         ) from error
 
 
