@@ -17,8 +17,12 @@ _NAMED = re.compile(
     r"(^|[_.])is_|(^|_)(sig|bkg|y|gen_?match|hadronflavour)$",
     re.IGNORECASE,
 )
-_NO_LABEL = re.compile(r"^(HLT|L1|DST|AlCa|Flag|MC|Dataset)_|[Tt]rigger|^[nN](um)?[A-Z_]|_size$")
-"""bits that say which trigger fired, and counts"""
+_NO_LABEL = re.compile(
+    r"^(HLT|L1|DST|AlCa|Flag|MC|Dataset)_|trigger|(idx|index|mask|hash|version|_size)$|"
+    r"(?-i:^[nN](um)?[A-Z_])",
+    re.IGNORECASE,
+)
+"""bits that say which trigger fired, counts and indices"""
 _MAX_VALUES = 12
 _READ = 200
 """columns that are looked at, where names do not tell"""
@@ -52,7 +56,7 @@ def label_candidates(columns: Mapping[str, NDArray[Any]]) -> list[LabelCandidate
     the first five columns that hold 2 to 5.
     """
     usable = {
-        n: _integers(v) for n, v in columns.items() if _is_symbol(n) and not _NO_LABEL.search(n)
+        n: _integers(v) for n, v in columns.items() if is_symbol(n) and not _NO_LABEL.search(n)
     }
     whole = {n: v for n, v in usable.items() if v is not None and len(v)}
     named = {n: v for n, v in whole.items() if _NAMED.search(n)}
@@ -78,7 +82,8 @@ def guessed_labels(reader: Reader, chunk: int) -> list[LabelCandidate]:
     return label_candidates(first.events) if first else []
 
 
-def _is_symbol(name: str) -> bool:
+def is_symbol(name: str) -> bool:
+    """Whether an expression can speak of a column by that name."""
     try:
         return Expression(name).symbols == {name}
     except DataError:

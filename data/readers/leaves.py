@@ -82,7 +82,10 @@ def _counter(branch: Any) -> str | None:
 def _described(branch: Any) -> str:
     if isinstance(branch.interpretation, uproot.AsStrings):
         return "text"
-    return f"values of type {branch.typename}"
+    try:
+        return f"values of type {branch.typename}"
+    except Exception:  # noqa: BLE001  uproot has no name for some records of records
+        return "records"
 
 
 def _branch_shapes(kind: Any) -> Iterator[tuple[tuple[str, ...], Shape]]:

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import uproot
-
 from triggerforge.config.data import DataConfig
 from triggerforge.data.readers import (
     adc2021,
@@ -22,11 +20,11 @@ from triggerforge.data.readers import (
     root,
     toptag,
 )
-from triggerforge.data.readers.base import READERS, Reader, check_file, reading
+from triggerforge.data.readers.base import READERS, Reader, check_file
 from triggerforge.data.readers.hdf5 import children, opened
 from triggerforge.data.readers.pandastable import frames
 from triggerforge.data.readers.parquettable import MAGIC, ParquetTable
-from triggerforge.data.readers.trees import LAYOUT, tree_name
+from triggerforge.data.readers.trees import layout_of
 from triggerforge.errors import DataError
 
 FORMATS = (
@@ -56,12 +54,18 @@ def open_reader(path: Path, config: DataConfig) -> Reader:
     return reader
 
 
+def is_root(path: Path) -> bool:
+    """Whether a file's first bytes are those of a ROOT file."""
+    with path.open("rb") as file:
+        return file.read(4) == b"root"
+
+
 def sniff(path: Path, config: DataConfig) -> str:
     """The format of a file, by its first bytes, then by the names in it; raises DataError."""
+    if is_root(path):
+        return _sniff_root(path, config)
     with path.open("rb") as file:
         magic = file.read(8)
-    if magic[:4] == b"root":
-        return _sniff_root(path, config)
     if magic == _HDF5_MAGIC:
         return _sniff_hdf5(path)
     if magic[:4] == MAGIC:
@@ -75,10 +79,9 @@ def sniff(path: Path, config: DataConfig) -> str:
 
 
 def _sniff_root(path: Path, config: DataConfig) -> str:
-    with reading(path, LAYOUT), uproot.open(path) as file:
-        tree = tree_name(file, path, config.mapping.tree)
-        names = {str(name).replace(".", "_") for name in file[tree].iterkeys()}
-    name = tree.split("/")[-1]
+    layout = layout_of(path, config.mapping.tree)
+    names = {name.replace(".", "_") for name in layout.columns}
+    name = layout.tree.split("/")[-1]
     if name == nanoaod.TREE and not names.isdisjoint(f"{c}_pt" for c in pfnano.CANDIDATES):
         return "pfnano"
     if name == nanoaod.TREE and "Jet_pt" in names:

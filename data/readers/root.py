@@ -59,6 +59,12 @@ class RootReader:
         self.objects = mapping.objects
         if self.entries == 0:
             raise DataError(f"{self.path}: tree {self.tree!r} has no entries")
+        if not layout.leaves:
+            held = ", ".join(f"{n} ({kind})" for n, kind in list(layout.others.items())[:4])
+            raise DataError(
+                f"{self.path}: tree {self.tree!r} holds no numbers or lists of numbers that can be "
+                f"read, but {held or 'nothing'}; choose another tree (data.mapping.tree)"
+            )
         columns, constituents = mapping.columns or {}, mapping.constituents or {}
         self._events = {n: Expression(text) for n, text in columns.items()}
         self._particles = {n: Expression(text) for n, text in constituents.items()}

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,14 @@ def layout_of(path: Path, name: str | None = None) -> Layout:
     Raises DataError if the file is no ROOT file or cut short, or if there is no such tree, or no
     telling which.
     """
-    with reading(path, LAYOUT), uproot.open(path) as file:
+    with reading(path, LAYOUT):
+        state = path.stat()
+        return _layout(path, name, (state.st_ino, state.st_size, state.st_mtime_ns))
+
+
+@lru_cache(maxsize=8)  # to parse the 1,500 branches of a NanoAOD tree takes a second or two
+def _layout(path: Path, name: str | None, _state: tuple[int, int, int]) -> Layout:
+    with uproot.open(path) as file:
         return described(file, path, name)
 
 
@@ -192,15 +199,17 @@ def tree_name(file: Any, path: Path, name: str | None) -> str:
 
 
 def _listed(file: Any, trees: list[str]) -> str:
-    shown = ", ".join(f"{name} ({_entries(file, name)})" for name in trees[:20])
+    counted = {name: entries_of(file, name) for name in trees[:20]}
+    shown = ", ".join(f"{n} ({'unreadable' if e < 0 else e})" for n, e in counted.items())
     return shown + (f", … ({len(trees)} in all)" if len(trees) > 20 else "")
 
 
-def _entries(file: Any, name: str) -> str:
+def entries_of(file: Any, name: str) -> int:
+    """Entries of a tree of an open file; -1 if it cannot be read."""
     try:
-        return str(int(file[name].num_entries))
+        return int(file[name].num_entries)
     except Exception:  # noqa: BLE001  a damaged tree beside the one that is looked for
-        return "unreadable"
+        return -1
 
 
 def pieces(layout: Layout, names: Collection[str], size: int) -> Iterator[dict[str, Any]]:
@@ -251,8 +260,8 @@ def _blaming(layout: Layout, leaf: Leaf, first: int, last: int) -> Iterator[None
         text = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"{layout.path}: branch {leaf.key!r} of tree {layout.tree!r} cannot be read, entries {first} to "
-            f"{last - 1}: {text[:200]}; the file is damaged there: fetch or make it again, or do "
-            "without it"
+            f"{last - 1}: {text[:200]}; the file is damaged there (make or fetch it again) or of a kind "
+            "that uproot does not read: do without this branch"
         ) from error
 
 
