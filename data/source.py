@@ -157,6 +157,7 @@ class EventSource:
 
     def batches(self, count: Count) -> Iterator[Batch]:
         """The selected and labelled events, chunk by chunk; `count` is kept up to date."""
+        classes = self.classes  # or an error, before anything is read
         plan = self._plan(with_truth=True)
         seen = 0
         for chunk in self.reader.chunks(plan.request, self.config.chunk):
@@ -167,7 +168,7 @@ class EventSource:
             count.deselected += int((~keep).sum())
             count.unlabelled += int((keep & (label < 0)).sum())
             chosen = np.flatnonzero(keep & (label >= 0))
-            for i, name in enumerate(self.classes):
+            for i, name in enumerate(classes):
                 count.kept[name] = count.kept.get(name, 0) + int((label[chosen] == i).sum())
             if len(chosen):
                 yield self._batch(chunk, columns, label, chosen, seen)
