@@ -11,9 +11,8 @@ import hashlib
 import json
 import os
 import shutil
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from triggerforge.errors import DataError, MissingToolError, did_you_mean
 from triggerforge.progress import say
@@ -94,7 +93,7 @@ def _place(url: str) -> Path:
         raise DataError(
             f"{url}: there is no home folder for a copy; set XDG_CACHE_HOME to a folder"
         )
-    name = PurePosixPath(urlsplit(url).path).name or "events"
+    name = url.partition("?")[0].rstrip("/").rpartition("/")[2]
     return Path(base) / "triggerforge" / hashlib.sha256(url.encode()).hexdigest()[:16] / name
 
 
