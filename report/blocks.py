@@ -44,6 +44,8 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     caption: str
+    notes: tuple[str, ...] = ()
+    """what stands out, in words"""
     kind: str = "table"
 
 

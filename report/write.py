@@ -13,7 +13,7 @@ from triggerforge.report.blocks import NotRun
 from triggerforge.report.figure import css_color
 from triggerforge.report.material import Material, gather
 from triggerforge.report.sections import SECTIONS
-from triggerforge.report.summary import summarize
+from triggerforge.report.summary import reasons, summarize
 from triggerforge.runfolder import write_atomic
 
 
@@ -51,7 +51,7 @@ def write_page(material: Material, path: Path) -> None:
             label=config.label,
             summary=summarize(material),
             sections=sections,
-            missing=missing,
+            missing=reasons(material, missing),
             context=material.get("context") or {},
             version=__version__,
         )
