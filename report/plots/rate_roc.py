@@ -14,6 +14,7 @@ from triggerforge.report.plots.rate_threshold import drawn_curves, points_of
 from triggerforge.report.sameness import drawn, legend
 from triggerforge.report.style import DASHES, MODEL_COLORS, MODEL_NAMES
 
+_FEW = 30
 Curves = Mapping[str, Mapping[str, Any]]
 
 
@@ -37,7 +38,10 @@ def _picture(material: Material, index: int, name: str, curves: Curves) -> Pictu
         ax = figure.add_subplot()
         for model, curve in curves.items():
             y = 100 * np.asarray(curve["efficiency"][name])
-            ax.plot(curve["rate_khz"], y, DASHES[model], color=MODEL_COLORS[model])
+            # a coarse score has these points alone, and nothing between them
+            marker = "." if len(y) <= _FEW else ""
+            color = MODEL_COLORS[model]
+            ax.plot(curve["rate_khz"], y, DASHES[model], color=color, marker=marker)
             for row in points_of(material, model):
                 _bar(ax, row, name, MODEL_COLORS[model])
         ax.set_xscale("log")
