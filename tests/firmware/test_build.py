@@ -98,6 +98,21 @@ def test_engine_gives_the_models_bits(
 
 
 @pytest.mark.parametrize("name", ["hls4ml", "rtl"])
+def test_engine_puts_its_inputs_on_the_grid(
+    quantized: QuantizedModel, source: EngineSource, name: str
+) -> None:
+    """Ties, numbers between the steps, and beyond the range."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(400, 3)).astype(np.float32) * 3
+    x[::2] = np.round(x[::2] * 32) / 32 + 1 / 64
+    on_grid = quantized.contract.quantize(x)
+    assert (on_grid != x).any(axis=1).all()
+    np.testing.assert_array_equal(ENGINES[name](source).predict(x), quantized.compute(on_grid))
+    with pytest.raises(DataError, match="NaN or inf"):
+        ENGINES[name](source).predict(np.full((1, 3), np.nan, np.float32))
+
+
+@pytest.mark.parametrize("name", ["hls4ml", "rtl"])
 def test_bound_engine_writes_in_place(
     quantized: QuantizedModel, source: EngineSource, random_bits: Callable[[int], Any], name: str
 ) -> None:
