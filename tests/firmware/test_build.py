@@ -18,6 +18,7 @@ from triggerforge.config.firmware import (
 )
 from triggerforge.errors import (
     ArtifactError,
+    DataError,
     MissingToolError,
     ModelError,
     ParityError,
