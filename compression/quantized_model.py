@@ -91,10 +91,16 @@ class QuantizedModel:
         return made
 
     def predict(self, x: NDArray[Any], threads: int = 0) -> NDArray[np.float64]:
-        """Outputs (N, outputs), exact, for x (N, *contract.shape) on the contract's grid.
+        """Outputs (N, outputs), exact, for x (N, *contract.shape), put on the contract's grid first.
 
         `threads` 0 takes all cores. Raises DataError for another shape, NaN or inf.
         """
+        values = np.asarray(x)
+        fits = values.shape[1:] == self.contract.shape
+        return self.compute(self.contract.on_grid(values) if fits else values, threads)
+
+    def compute(self, x: NDArray[Any], threads: int = 0) -> NDArray[np.float64]:
+        """`predict` for x that is on the grid already, which is not looked at."""
         width = self.alir.shape[0]
         fits = np.shape(x)[1:] == self.contract.shape
         inputs = np.ascontiguousarray(np.reshape(x, (-1, width) if fits else -1), np.float64)
@@ -127,11 +133,11 @@ class QuantizedModel:
         return load_keras(self.keras_file)
 
     def reference(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        """HGQ2's outputs (N, outputs) for x (N, *contract.shape) on the grid, in wide enough floats.
+        """HGQ2's outputs (N, outputs) for x (N, *contract.shape), in wide enough floats.
 
-        What every engine is compared with.
+        x is put on the contract's grid first. What every engine is compared with.
         """
-        return self._reference.predict(x)
+        return self._reference.predict(self.contract.on_grid(np.asarray(x)))
 
     def in_reference(self, work: Callable[[keras.Model], T]) -> T:
         """What `work` makes of HGQ2's model, in the floats in which `reference` computes."""

@@ -126,7 +126,7 @@ def quantized_network(name: str, quantized: QuantizedModel) -> LibraryNetwork:
         contract=contract,
         outputs=quantized.classes,
         formats=tuple(map(str, quantized.output_formats)),
-        sources=write_source(quantized.alir, contract.shape),
+        sources=write_source(quantized.alir, contract),
         result="double",
         numbers=(
             "The firmware's bits.\n"

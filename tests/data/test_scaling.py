@@ -131,3 +131,69 @@ def test_empty_pixels_do_not_count() -> None:
     assert contract.shape == (8, 8, 1)
     assert contract.features[0].shift == -2
     assert contract.order == "eta, then phi, rising"
+
+
+def particles_of(values: NDArray[Any], **settings: Any) -> InputContract:
+    """The contract of particles with one input, all of them there."""
+    raw = values.reshape(-1, 4, 1).astype(np.float64)
+    made = builder("constituents", ("a",))
+    return derived(made, raw, np.ones(raw.shape[:2], bool), PrecisionConfig(**settings))
+
+
+def test_a_missing_particle_is_0_unless_the_configuration_says_more() -> None:
+    values = RNG.normal(size=400) * 10 + 30
+    assert particles_of(values).features[0].padding == 0
+    feature = particles_of(values, padding={"a": -2.0}, center=True).features[0]
+    expected = (-2.0 - feature.offset) / 2.0**feature.shift
+    assert abs(feature.padding - expected) <= feature.format.lsb / 2
+    low, high = feature.format.range
+    assert low <= feature.padding <= high and feature.format.signed
+    scaled = particles_of(values, padding_scaled={"a": -2.0}).features[0]
+    assert scaled.padding == -2 and scaled.format.signed
+
+
+def test_a_format_of_ones_own_holds_its_padding_or_says_that_it_cannot() -> None:
+    values = RNG.uniform(0, 4, size=400)
+    own = {"a": "ap_fixed<8,4,RND,SAT>"}
+    assert particles_of(values, formats=own, padding={"a": -2.0}).features[0].padding == -2
+    assert particles_of(values, formats=own, padding={"a": -2.03}).features[0].padding == -2
+    for far in (-999.0, float("inf"), float("nan"), 1e308):
+        with pytest.raises(DataError, match=r"padding of 'a': .* is outside -8..7.9375"):
+            particles_of(values, formats=own, padding={"a": far})
+
+
+@pytest.mark.parametrize("padding", [-99.0, 0.5, -1.0])
+def test_flags_stay_exact_beside_their_padding(padding: float) -> None:
+    feature = particles_of(RNG.integers(0, 2, 400), padding={"a": padding}).features[0]
+    assert feature.padding == padding
+    assert feature.format.quantize(np.array([0.0, 1.0])).tolist() == [0, 1]
+    assert feature.format.width == (2 if padding == -1 else 12)
+
+
+def test_what_a_distant_padding_costs_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    feature = particles_of(RNG.uniform(1, 2, 400), padding={"a": -999.0}).features[0]
+    assert feature.padding * 2.0**feature.shift == -999
+    said = " ".join(capsys.readouterr().err.split())
+    assert "'a' has 10 bits fewer below the point" in said and "data.precision.width" in said
+    particles_of(RNG.uniform(1, 2, 400), padding={"a": -1.0})
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "said"),
+    [
+        ("constituents", {"padding": {"b": 1.0}}, "padding: no input 'b'"),
+        ("constituents", {"padding_scaled": {"b": 1.0}}, "padding_scaled: no input 'b'"),
+        ("constituents", {"padding": {"valid": 1.0}}, "'valid' is 0 where"),
+        ("constituents", {"padding": {"a": 1.0}, "padding_scaled": {"a": 1.0}}, "give one of them"),
+        ("features", {"padding": {"a": 1.0}}, "have no missing particles"),
+    ],
+)
+def test_a_padding_that_means_nothing_is_refused(
+    kind: str, settings: dict[str, Any], said: str
+) -> None:
+    names = ("a", "valid") if kind == "constituents" else ("a", "other")
+    raw = np.ones((8, 4, 2) if kind == "constituents" else (8, 2))
+    mask = np.ones((8, 4), bool) if kind == "constituents" else None
+    with pytest.raises(DataError, match=said):
+        derived(builder(kind, names), raw, mask, PrecisionConfig(**settings))
