@@ -29,8 +29,8 @@ class _Values:
     counts: Counts | None = None
     """(n,) lengths of the lists"""
     constant: bool = False
-    unsigned: bool = False
-    """a column of uint64: by itself it stays one, so that its type does not hang on its numbers"""
+    column: NDArray[Any] | None = None
+    """of a column: `flat` in the column's own type, as which it is handed on by itself"""
 
     @property
     def kind(self) -> Kind:
@@ -60,8 +60,8 @@ class Expression:
 
         Columns are numpy or awkward arrays of n rows: (n,), or a list of numbers in each row. Gives
         a Python number if no column is named, else an array (n,) of bool, int64 or float64, or an
-        awkward array of lists of them; a column of uint64 by itself stays uint64. `events` are the
-        numbers of the rows in error messages, or that of the first one.
+        awkward array of lists of them; a column by itself keeps its type. `events` are the numbers
+        of the rows in error messages, or that of the first one.
 
         Raises ExpressionError, a DataError, if kinds or lengths of the columns do not fit together,
         or if the exact result for an event is beyond what it can be held in.
@@ -73,8 +73,8 @@ class Expression:
                 values = _value(self._tree, inputs)
         except Refusal as refusal:
             raise self._error(refusal, events) from refusal
-        if isinstance(self._tree, Column) and values.unsigned:
-            values = replace(values, flat=values.flat.astype(np.uint64))
+        if values.column is not None:
+            values = replace(values, flat=values.column)
         return _handed_on(values)
 
     def floats(
@@ -139,8 +139,7 @@ def _read(column: Any) -> _Values:
 
 
 def _column(flat: NDArray[Any], counts: Counts | None) -> _Values:
-    unsigned = flat.dtype.kind == "u" and flat.dtype.itemsize == 8
-    return _Values(canonical(flat), counts, unsigned=unsigned)
+    return _Values(canonical(flat), counts, column=flat)
 
 
 def _unmasked(flat: Any) -> NDArray[Any]:

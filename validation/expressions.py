@@ -51,7 +51,7 @@ class Elementary:
 
 
 def ulps(a: float, b: float) -> int:
-    """How many float64 numbers lie between a and b; 0 for two NaNs."""
+    """How many float64 numbers b is from a, -0 and 0 being two; 0 for two NaNs."""
     if math.isnan(a) or math.isnan(b):
         return 0 if math.isnan(a) and math.isnan(b) else 2**64
     return abs(_place(a) - _place(b))
@@ -59,7 +59,7 @@ def ulps(a: float, b: float) -> int:
 
 def _place(value: float) -> int:
     (bits,) = struct.unpack("<q", struct.pack("<d", value))
-    return int(bits) if bits >= 0 else -(2**63) - int(bits)
+    return int(bits) if bits >= 0 else -(2**63) - 1 - int(bits)
 
 
 @dataclass

@@ -192,16 +192,22 @@ def test_columns_of_every_type_and_byte_order(dtype: str) -> None:
     assert Expression("c - 2").evaluate({"c": lists}).tolist() == [[-2, -1], []]
 
 
-@pytest.mark.parametrize(
-    ("dtype", "given"),
-    [("bool", "bool"), ("u1", "int64"), ("u8", "uint64"), ("i2", "int64"), ("f4", "float64")],
-)
+@pytest.mark.parametrize("dtype", ["bool", "u1", "u8", "i2", "f4", ">f8"])
 @pytest.mark.parametrize("rows", [0, 1, 3])
-def test_a_column_by_itself_keeps_its_numbers(dtype: str, given: str, rows: int) -> None:
+def test_a_column_by_itself_is_handed_on_as_it_is(dtype: str, rows: int) -> None:
     column = np.arange(rows).astype(dtype)
     found = Expression("c").evaluate({"c": column})
-    assert found.dtype == given
+    assert found.dtype == column.dtype
     np.testing.assert_array_equal(found, column)
+
+
+def test_floats_are_the_numbers_or_refused() -> None:
+    assert Expression("u - 2").floats(COLUMNS).tolist() == [-2.0, -1.0, 0.0]
+    assert Expression("2 * 3").floats(COLUMNS) == 6.0
+    with pytest.raises(DataError, match="'i': event 8: the integer 1152921504606846977 is no"):
+        Expression("i").floats(COLUMNS, events=7)
+    with pytest.raises(DataError, match="'lists': gives a list for each event"):
+        Expression("lists").floats(COLUMNS)
 
 
 def test_errors_give_the_numbers_of_the_events() -> None:

@@ -13,6 +13,7 @@ import pytest
 import uproot
 
 from triggerforge.config.data import DataConfig
+from triggerforge.data.load import load
 from triggerforge.data.source import Batch, Count, EventSource
 from triggerforge.errors import DataError
 
@@ -152,6 +153,25 @@ def test_events_of_one_number_stay_together_and_no_others(written: DataConfig) -
     """The float64 of the first three numbers is the same; as int64 they would be negative."""
     key = batch(written, together="wide").together
     assert len(np.unique(key)) == 5 and key[3] == key[4]
+
+
+def test_events_are_parted_by_numbers_beyond_a_float(tmp_path: Path) -> None:
+    """Jets of one collision stay in one part; all of them as one float64 would be one collision."""
+    event = np.uint64(2**63) + np.arange(60, dtype="u8") // np.uint64(2)
+    with uproot.recreate(tmp_path / "e.root") as file:
+        file.mktree("t", {"event": "u8", "x": "i4"}).extend(
+            {"event": event, "x": np.arange(60, dtype="i4")}
+        )
+    settings = {
+        "source": [str(tmp_path / "e.root")],
+        "inputs": {"names": ["x // 2", "x"]},
+        "label": {"a": "x % 2 == 0", "b": "x % 2 == 1"},
+        "together": "event",
+        "precision": {"formats": {"x // 2": "ap_ufixed<6,6>", "x": "ap_ufixed<6,6>"}},
+    }
+    splits = load(DataConfig.model_validate(settings), None, 1, tmp_path)
+    parts = [set(part.x[:, 0]) for part in (splits.train, splits.validation, splits.test)]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 30
 
 
 def test_observables_are_the_numbers_or_refused(written: DataConfig) -> None:
