@@ -6,9 +6,10 @@ Where a sum is wider, the same model is loaded in float64.
 
 import json
 import tempfile
+import threading
 import zipfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from triggerforge.compression.backend import keras
 
 # isort: split
+import jax
 import numpy as np
 from alkaid.types import CombLogic
 from numpy.typing import NDArray
@@ -24,6 +26,8 @@ from triggerforge.errors import ArtifactError
 
 _BATCH = 4096
 _FLOAT32_BITS = 24
+_TURN = threading.RLock()
+"""float64 is a setting of Keras as a whole, so that threads compute one after the other"""
 
 
 class Reference:
@@ -31,12 +35,12 @@ class Reference:
 
     def __init__(self, keras_file: bytes, double: bool) -> None:
         self._precision = _in_float64 if double else nullcontext
-        with self._precision():
+        with _TURN, self._precision():
             self.model = load_keras(_retyped(keras_file) if double else keras_file)
 
     def predict(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """Outputs (N, outputs) for x (N, *shape) on the grid of the inputs."""
-        with self._precision():
+        with _TURN, self._precision():
             return predict_exact(self.model, x)
 
 
@@ -116,18 +120,9 @@ def _in_float64() -> Iterator[None]:
     keras.config.set_dtype_policy("float64")
     BIT64_TO_BIT32_DTYPE["float64"] = "float64"  # else Keras' floor and others round to float32
     try:
-        with _jax_x64():
+        with jax.enable_x64(True):
             yield
     finally:
         BIT64_TO_BIT32_DTYPE.update(kept)
         keras.config.set_floatx(floatx)
         keras.config.set_dtype_policy(policy)
-
-
-def _jax_x64() -> AbstractContextManager[Any]:
-    if keras.backend.backend() != "jax":
-        return nullcontext()
-    import jax
-
-    context: AbstractContextManager[Any] = jax.enable_x64(True)
-    return context

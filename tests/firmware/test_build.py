@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from triggerforge.firmware.pipelining import pipeline
 from triggerforge.firmware.resources import count_resources
 from triggerforge.firmware.rtl import write_rtl
 from triggerforge.firmware.steps import part
+from triggerforge.known_engines import KNOWN
 from triggerforge.pipeline import check_gates
 from triggerforge.result import collect
 from triggerforge.tools import find_tool
@@ -95,6 +97,17 @@ def test_engine_gives_the_models_bits(
     engine = ENGINES[name](source)
     assert (engine.name, engine.model) == (name, "quantized")
     np.testing.assert_array_equal(engine.predict(x), quantized.predict(x))
+
+
+@pytest.mark.parametrize("name", ["hls4ml", "rtl"])
+def test_engine_gives_them_to_eight_threads_too(
+    quantized: QuantizedModel, source: EngineSource, random_bits: Callable[[int], Any], name: str
+) -> None:
+    engine, parts = ENGINES[name](source), np.array_split(random_bits(800), 8)
+    with ThreadPoolExecutor(len(parts)) as pool:
+        found = list(pool.map(engine.predict, parts))
+    assert KNOWN[name].threads
+    np.testing.assert_array_equal(np.concatenate(found), quantized.predict(np.concatenate(parts)))
 
 
 @pytest.mark.parametrize("name", ["hls4ml", "rtl"])
