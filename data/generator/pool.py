@@ -9,7 +9,13 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, contextmanager, suppress
-from multiprocessing import active_children, connection, get_context, parent_process
+from multiprocessing import (
+    active_children,
+    connection,
+    current_process,
+    get_context,
+    parent_process,
+)
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -61,7 +67,7 @@ def available_cores() -> int:
 
 
 def _in_processes(tasks: Sequence[Task], folder: Path, workers: int) -> Generator[Task, None, None]:
-    if "__mp_main__" in sys.modules and parent_process() is None:
+    if getattr(current_process(), "_inheriting", False):
         os._exit(_NO_GUARD)  # a worker that begins, and runs the script that started it
     others = set(active_children())
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_die_with_parent)
