@@ -22,7 +22,7 @@ from triggerforge.runfolder import (
     write_json,
 )
 from triggerforge.tools import find_tool
-from triggerforge.verify import PUBLISHED, RESULT_FILE, write_published
+from triggerforge.verify import PUBLISHED, PUBLISHED_SEAL, RESULT_FILE, published_seal
 
 if TYPE_CHECKING:
     from triggerforge.compression.quantized_model import QuantizedModel
@@ -440,6 +440,12 @@ def _publish(run: Run, done: Iterable[str]) -> dict[str, Any]:
         result = collect(_records(run, done), run.config.seed)
         published = {RESULT_FILE: json_bytes(result)}
     for name, content in published.items():
-        write_atomic(folder / name, content)
-    write_published(folder, published)
+        _write_new(folder / name, content)
+    _write_new(folder / PUBLISHED_SEAL, json_bytes(published_seal(published)))
     return read_json(folder / RESULT_FILE)
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """What is there already is not written again: the folder of a finished run may be read-only."""
+    if not path.is_file() or path.read_bytes() != content:
+        write_atomic(path, content)

@@ -94,14 +94,10 @@ class RunFolder:
 
         All of its files are read. An input of the user's is read where it was touched.
         """
-        folder = self.stage_path(stage)
-        seal = _read_seal(folder)
-        if seal is None or seal["key"] != key:
-            return False
-        changed = [*changed_files(folder, seal), *_replaced_inputs(seal)]
+        changed = _changed(self.stage_path(stage), key)
         if changed:
             say(f"{changed[0]}; it is made again", stage)
-        return not changed
+        return changed == []
 
     def contents(self, stage: str) -> str:
         """SHA-256 over a finished stage's key and the names and checksums of its files.
@@ -129,12 +125,10 @@ class RunFolder:
         Raises DiskFullError where `work` failed for want of room, whatever it raised itself.
         """
         target = self.stage_path(stage)
-        if self.is_done(stage, key):
-            return target
         self.path.mkdir(parents=True, exist_ok=True)
         busy = f"another process is running stage {stage!r} of {self.path}; wait for it"
         with locked(self.path / f".{stage}.lock", busy):
-            if self.is_done(stage, key):
+            if _changed(target, key) == []:
                 return target
             partial = self.path / f".{stage}.partial"
             with _room(stage, self.path):
@@ -153,7 +147,7 @@ class RunFolder:
     def _twin(self, stage: str, key: str) -> Path | None:
         """The finished stage of another run with the same key."""
         folders = sorted(self.path.parent.glob(f"*/{stage}"))
-        return next((folder for folder in folders if _is_whole(folder, key)), None)
+        return next((folder for folder in folders if _changed(folder, key) == []), None)
 
     def _prepare(self, partial: Path, key: str) -> None:
         key_file = partial / _KEY_FILE
@@ -212,9 +206,12 @@ def _read_seal(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def _is_whole(folder: Path, key: str) -> bool:
+def _changed(folder: Path, key: str) -> list[str] | None:
+    """What is not as it was when the stage was made; None where there is no stage with this key."""
     seal = _read_seal(folder)
-    return seal is not None and seal["key"] == key and not any(changed_files(folder, seal))
+    if seal is None or seal["key"] != key:
+        return None
+    return [*changed_files(folder, seal), *_replaced_inputs(seal)]
 
 
 def _replaced_inputs(seal: Mapping[str, Any]) -> Iterator[str]:

@@ -13,22 +13,21 @@ from triggerforge.runfolder import (
     not_same,
     read_json,
     read_seal,
-    write_json,
 )
 
 RESULT_FILE = "result.json"
 PUBLISHED = ("report.html", RESULT_FILE)
-_PUBLISHED_SEAL = ".published.json"
+PUBLISHED_SEAL = ".published.json"
 _SHOWN = 20
 
 
-def write_published(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Remembers what was laid at the top of a run's folder."""
+def published_seal(files: Mapping[str, bytes]) -> dict[str, Any]:
+    """The seal of what is laid at the top of a run's folder."""
     sums = {
         name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         for name, data in files.items()
     }
-    write_json(folder / _PUBLISHED_SEAL, {"files": sums})
+    return {"files": sums}
 
 
 def verify(folder: Path) -> str:
@@ -78,5 +77,5 @@ def _below(seals: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _published(folder: Path) -> Iterator[str]:
-    if (folder / _PUBLISHED_SEAL).is_file():
-        yield from changed_files(folder, read_json(folder / _PUBLISHED_SEAL))
+    if (folder / PUBLISHED_SEAL).is_file():
+        yield from changed_files(folder, read_json(folder / PUBLISHED_SEAL))
