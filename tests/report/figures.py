@@ -9,7 +9,16 @@ from matplotlib.figure import Figure
 from triggerforge.report import figure as drawing
 
 SCALES = ("efficiency", "ratio to", "loss", "EBOPs", "density", "threshold", "column", "row")
-CATEGORIES = ("class", "layer", "engine", "resource", "epoch", "events", "of the rate of", "mean of x")
+CATEGORIES = (
+    "class",
+    "layer",
+    "engine",
+    "resource",
+    "epoch",
+    "events",
+    "of the rate of",
+    "mean of x",
+)
 NO_UNIT = (*SCALES, *CATEGORIES)
 """what axes may say without a unit: pure numbers and names"""
 

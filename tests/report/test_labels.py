@@ -22,7 +22,12 @@ def draw(run: Any) -> list[Figure]:
 
 @pytest.mark.parametrize(
     "choices",
-    [{}, {"shape": (5, 3)}, {"shape": (6, 6, 1), "classes": ("qcd", "top")}, {"background": ("g",)}],
+    [
+        {},
+        {"shape": (5, 3)},
+        {"shape": (6, 6, 1), "classes": ("qcd", "top")},
+        {"background": ("g",)},
+    ],
     ids=["features", "particles", "images", "score"],
 )
 def test_every_axis_is_labelled(make_run: Callable[..., Any], choices: dict[str, Any]) -> None:
