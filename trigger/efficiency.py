@@ -56,6 +56,6 @@ def paired(
     """
     w = np.asarray(weight, np.float64)
     change = passed.astype(np.float64) - reference
-    mean = float(np.average(change, weights=w))
+    mean = float(np.clip(np.average(change, weights=w), -1.0, 1.0))
     err = float(np.sqrt((w**2 * (change - mean) ** 2).sum()) / w.sum())
     return Difference(mean, err)
