@@ -32,6 +32,7 @@ from triggerforge.fixedpoint import Overflow
 from triggerforge.progress import say
 from triggerforge.result import write_record
 from triggerforge.training.task import Task
+from triggerforge.training.tensors import fitting_weights
 from triggerforge.training.trained import TrainedModel
 
 _CALIBRATION_EVENTS = 4096  # for a first range; the training goes on from there with all
@@ -122,7 +123,8 @@ def _require_fit(trained: TrainedModel, splits: Splits) -> None:
 def _sample(trained: TrainedModel, part: Dataset) -> Sample:
     """Quantised inputs, and what the float model makes of the unrounded ones."""
     events = trained.task.learned_from(part)
-    return Sample(events.quantized_x, events.y, events.weight, trained.predict(events.x))
+    weight = fitting_weights(events)
+    return Sample(events.quantized_x, events.y, weight, trained.predict(events.x))
 
 
 def _pruned(config: CompressConfig, trained: TrainedModel) -> nn.Module:

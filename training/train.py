@@ -34,6 +34,7 @@ from triggerforge.training.objectives import (
 from triggerforge.training.task import Task, summary
 from triggerforge.training.tensors import (
     class_weights,
+    fitting_weights,
     network_inputs,
     require_all_classes,
     to_tensors,
@@ -131,7 +132,7 @@ def _targets(config: TrainConfig, teacher: TrainedModel, splits: Splits) -> Targ
     """The teacher's score of both parts, as the student is to give it."""
     parts = (splits.train, splits.validation)
     scores = [teacher.predict(network_inputs(p, config.quantized_inputs))[:, 0] for p in parts]
-    form = LogScore.of(scores[0], splits.train.weight)
+    form = LogScore.of(scores[0], fitting_weights(splits.train))
     return form(scores[0]), form(scores[1])
 
 
