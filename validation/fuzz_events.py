@@ -15,6 +15,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ class Fuzz:
         for sample, path in zip(self._samples, self._files, strict=True):
             for name in (sample.format, "auto"):
                 settings = sample.settings | {"format": name}
-                found = limited(lambda: read_whole(path, settings), path.parent, LIMITS)
+                found = limited(partial(read_whole, path, settings), path.parent, LIMITS)
                 if found.kind != "read":
                     raise RuntimeError(f"{path.name} as {name}: {found}")
 
@@ -174,7 +175,7 @@ class Fuzz:
     def outcome(self, path: Path, settings: dict[str, Any], bait: Bait) -> Outcome:
         """What became of reading it; a refusal that does not name the file counts as a violation."""
         bait.taken()
-        found = limited(lambda: read_whole(path, settings), self._own, LIMITS)
+        found = limited(partial(read_whole, path, settings), self._own, LIMITS)
         if bait.taken():
             return Outcome("violation", f"opened the bait; {found.kind}: {found.text}")
         if found.kind == "refused" and not any(p.name in found.text for p in self._own.iterdir()):
