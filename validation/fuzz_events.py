@@ -26,6 +26,7 @@ from triggerforge.config.data import DataConfig
 from triggerforge.data.readers.base import READERS, Request
 from triggerforge.data.readers.opening import open_reader
 from triggerforge.data.source import Count, EventSource
+from triggerforge.progress import progress
 from triggerforge.validation import crossingfiles, eventfiles
 from triggerforge.validation.guard import Bait
 from triggerforge.validation.mutations import mutate
@@ -195,8 +196,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as name:
         fuzz = Fuzz(options.seed, Path(name))
         fuzz.check()
-        with fuzz.watched() as bait:
-            for number in numbers:
+        with fuzz.watched() as bait, progress("damaged files", len(numbers)) as meter:
+            for done_so_far, number in enumerate(numbers):
+                meter(done_so_far)
                 path, settings, done = fuzz.make(number)
                 found = fuzz.outcome(path, settings, bait)
                 sample = fuzz.sample(number)

@@ -106,7 +106,7 @@ def _replaced(path: Path, rng: Generator, make: Callable[[h5py.File, str, Any], 
             OverflowError,
         ) as error:  # h5py does not write it
             return f"without {name}: {error}"
-        if name in file and not isinstance(file.get(name, getlink=True), h5py.ExternalLink):
+        if isinstance(file.get(name, getlink=True), h5py.HardLink):
             for key, value in attributes.items():
                 file[name].attrs[key] = value
     return f"{make.__name__} of {name}"

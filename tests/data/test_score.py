@@ -1,5 +1,6 @@
 """Scores appended to copies of the input: everything of it is still there, in its order."""
 
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from triggerforge.data.load import load
 from triggerforge.data.score import Scored, require_scorable, score_file
 from triggerforge.errors import DataError
 from triggerforge.fixedpoint import FixedFormat
+from triggerforge.validation.sandbox import limited
 
 Write = Callable[..., Path]
 NANO = "skhep_root/nanoAOD_2015_CMS_Open_Data_ttbar.root"
@@ -383,16 +385,43 @@ def test_an_input_that_cannot_be_scored(
         require_scorable(DataConfig.model_validate(settings), path, tmp_path / "out.root")
 
 
-def test_a_full_disk_leaves_nothing(
-    tmp_path: Path, jets: Any, written: Write, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "name", ["e:1.root", "e[1]*.root", "a::b.root", "file:x.root", "a::b.parquet"]
+)
+def test_names_that_libraries_take_for_something_else(
+    name: str, tmp_path: Path, jets: Any, written: Write
 ) -> None:
+    """uproot opens what stands before "::", which is another file where there is one."""
     path = written("generator", jets)
     config, contract = prepared(path, tmp_path)
+    (tmp_path / "out").mkdir()
+    for other in ("a", "e1.root", "x.root"):
+        (tmp_path / "out" / other).write_text("another file")
+    score(config, contract, path, tmp_path / "out" / name)
+    there = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir() if p.name != name}
+    assert there == dict.fromkeys(("a", "e1.root", "x.root"), b"another file")
+    source = path.rename(tmp_path / "out" / Path(name).with_suffix(".root"))
+    if "::" in name:
+        with pytest.raises(DataError, match="'::' in its path cannot be opened; rename it"):
+            load(config.model_copy(update={"source": (str(source),)}), None, 1, tmp_path)
+    else:
+        assert load(config.model_copy(update={"source": (str(source),)}), None, 1, tmp_path)
 
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("triggerforge.data.writers.RootSink.add_to", full)
-    with pytest.raises(DataError, match=r"out\.root: No space left"):
-        score(config, contract, path, tmp_path / "out.root")
-    assert not list(tmp_path.glob("*out.root*"))
+@pytest.mark.parametrize("ending", ["root", "parquet"])
+def test_a_disk_that_takes_no_more_leaves_nothing(
+    ending: str, tmp_path: Path, jets: Any, written: Write
+) -> None:
+    """The kernel refuses to let a file grow past 8 kB, in a process of its own."""
+    path = written("generator", jets)
+    config, contract = prepared(path, tmp_path)
+    out = tmp_path / f"out.{ending}"
+
+    def task() -> str:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+        return str(score(config, contract, path, out))
+
+    outcome = limited(task, tmp_path)
+    assert outcome.kind == "refused" and "make room and run again" in outcome.text, outcome
+    assert f"cannot write {out}: " in outcome.text and "oo large" in outcome.text
+    assert not list(tmp_path.glob("*out.*"))
