@@ -1,5 +1,6 @@
 """The stages in their order, and how each is called. Rooms are imported when their stage runs."""
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -168,13 +169,15 @@ def _scores(run: Run, folder: Path) -> None:
 
 
 def _report(run: Run, folder: Path) -> None:
-    from triggerforge.report.write import write_report
+    from triggerforge.report.material import gather
+    from triggerforge.report.minus_float import with_differences
+    from triggerforge.report.write import write_page
 
     folders = _records(run, (stage.name for stage in STAGES if stage.wanted(run.config)))
-    result = collect(folders, run.config.seed)
-    write_json(folder / "result.json", result)
     paths = {path.name: path for path in folders}
-    write_report(run.config.report, result, paths, folder / "report.html")
+    material = with_differences(gather(run.config.report, _collected(run, folders), paths))
+    write_json(folder / "result.json", material.result)
+    write_page(material, folder / "report.html")
 
 
 def _contract_file(config: RunConfig) -> list[Path]:
@@ -195,6 +198,8 @@ class Stage:
     wanted: Callable[[RunConfig], bool] = lambda config: True
     files: Callable[[RunConfig], list[Path]] = lambda config: []
     """the user's files that it reads beside those of its section"""
+    version: int = 1
+    """raised where the same configuration and files give other bytes than before"""
     shared: bool = False
     """whether a run may take what another run of the same root has made with the same key"""
 
@@ -203,7 +208,7 @@ STAGES = (
     Stage(
         "generate", (), _generate, wanted=lambda config: config.generate is not None, shared=True
     ),
-    Stage("data", ("generate",), _data, files=_contract_file),
+    Stage("data", ("generate",), _data, files=_contract_file, version=2),
     Stage("train", ("data",), _train, wanted=lambda config: config.compress.model is None),
     Stage("compress", ("train",), _compress),
     Stage("export", ("compress",), _export),
@@ -341,7 +346,8 @@ def _key(run: Run, stage: Stage, contents: dict[str, str]) -> str:
     own = [*section.input_files(), *stage.files(run.config)]
     files = sorted(file_identity(path) for path in own if path.is_file())
     upstream = [contents.get(name, "") for name in stage.upstream]
-    return key_of(__version__, stage.name, section.identity(), run.config.seed, files, upstream)
+    made_by = (__version__, stage.name, stage.version)
+    return key_of(*made_by, section.identity(), run.config.seed, files, upstream)
 
 
 def _records(run: Run, names: Iterable[str]) -> list[Path]:
@@ -354,6 +360,16 @@ def _publish(run: Run, done: Iterable[str]) -> dict[str, Any]:
         for name in ("report.html", "result.json"):
             write_atomic(run.folder.path / name, (run.path("report") / name).read_bytes())
         return read_json(run.folder.path / "result.json")
-    result = collect(_records(run, done), run.config.seed)
+    result = _collected(run, _records(run, done))
     write_json(run.folder.path / "result.json", result)
+    return result
+
+
+def _collected(run: Run, folders: list[Path]) -> dict[str, Any]:
+    """The records of the stages as one, which says whether they are of a quick run."""
+    result = collect(folders, run.config.seed)
+    sizes = run.config.quick
+    result["context"] |= {"quick": sizes is not None}
+    if sizes:
+        result["context"]["quick_sizes"] = json.loads(json.dumps(sizes, default=str))
     return result

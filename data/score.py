@@ -8,23 +8,21 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
-import uproot
 from numpy.typing import NDArray
 
 from triggerforge.config.data import DataConfig
 from triggerforge.data.contract import InputContract
+from triggerforge.data.copying import copied_rows
 from triggerforge.data.features import Inputs
 from triggerforge.data.load import normalized, require_inputs
-from triggerforge.data.readers.base import Chunk, Reader, Request, reading
+from triggerforge.data.readers.base import Chunk, Reader, Request
 from triggerforge.data.readers.parquet import ParquetReader
-from triggerforge.data.readers.root import LAYOUT, RootReader, find_tree, tree_pieces
+from triggerforge.data.readers.root import RootReader
 from triggerforge.data.source import EventSource
 from triggerforge.data.writers import (
     Columns,
     RootSink,
     Sink,
-    copy_other_trees,
-    copyable,
     open_sink,
     require_writable,
 )
@@ -173,12 +171,10 @@ def _rows(events: EventSource, size: int, sink: Sink, done: Scored) -> Generator
     if not isinstance(reader, RootReader):
         yield from _plain_rows(reader, size)
         return
-    with reading(reader.path, LAYOUT), uproot.open(reader.path) as file:
-        tree = find_tree(file, reader.path, reader.tree)
-        good, done.left_out = copyable(tree)
-        yield from tree_pieces(tree, good, size)
-        if isinstance(sink, RootSink):
-            done.left_out += copy_other_trees(file, reader.tree, sink, size)
+    layout, objects = reader.layout, reader.objects
+    like = layout.sizer(objects) if objects else None
+    target = sink if isinstance(sink, RootSink) else None
+    yield from copied_rows(layout, size, target, done.left_out, f"{objects}_{PREFIX}", like)
 
 
 def _plain_rows(reader: Reader, size: int) -> Generator[Columns]:

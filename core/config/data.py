@@ -68,6 +68,12 @@ class PrecisionConfig(Config):
     formats: dict[str, str] = Field(default_factory=dict)
     """Formats that you set yourself, by input: {deta: "ap_fixed<10,1,RND,SAT>"}. Such an input is
     neither centred nor shifted: the number in the file is the number in the hardware."""
+    padding: dict[str, float] = Field(default_factory=dict)
+    """What an input is where there is no particle, before the contract's offset and shift, by input:
+    {"(pt - 10) / 5": -2}. A model that others trained wants what its training had. The format is made
+    wide enough to hold it. Left out: 0 after the scaling. Only for `constituents`."""
+    padding_scaled: dict[str, float] = Field(default_factory=dict)
+    """The same after offset and shift: the number that the network sees."""
 
 
 class MappingConfig(Config):

@@ -1,6 +1,7 @@
 """From a YAML file to a RunConfig: every error names the key, what is allowed and the nearest key."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -23,6 +24,7 @@ def load_config(path: Path, settings: Sequence[str] = (), quick: bool = False) -
     """
     tree = read_yaml(path)
     overlay = tree.pop("quick", None) or {}
+    whole = deepcopy(tree)
     if quick:
         if not overlay:
             raise ConfigError(f"{path} has no section `quick`; add one with the smaller sizes")
@@ -31,7 +33,8 @@ def load_config(path: Path, settings: Sequence[str] = (), quick: bool = False) -
     tree.setdefault("name", path.stem)
     for setting in settings:
         _apply(tree, setting)
-    return validated(RunConfig, tree, path)
+    config = validated(RunConfig, tree, path)
+    return config.made_quick(_sizes(overlay, tree, whole)) if quick else config
 
 
 def validated(model: type[M], tree: Mapping[str, Any], path: Path) -> M:
@@ -82,6 +85,20 @@ def _overlay(tree: dict[str, Any], overlay: Mapping[str, Any]) -> None:
             _overlay(tree[key], value)
         else:
             tree[key] = value
+
+
+def _sizes(
+    overlay: Mapping[str, Any], tree: Any, whole: Any, path: tuple[str, ...] = ()
+) -> dict[str, dict[str, Any]]:
+    """Each key of the quick section with its value in `tree` and in the `whole` run's."""
+    found: dict[str, dict[str, Any]] = {}
+    for key, value in overlay.items():
+        mine, other = (t.get(key) if isinstance(t, Mapping) else None for t in (tree, whole))
+        if isinstance(value, Mapping):
+            found |= _sizes(value, mine, other, (*path, str(key)))
+        else:
+            found[".".join((*path, str(key)))] = {"quick": mine, "whole": other}
+    return found
 
 
 def _apply(tree: dict[str, Any], setting: str) -> None:

@@ -2,11 +2,7 @@
 
 from pathlib import Path
 
-import uproot
-
 from triggerforge.config.data import DataConfig
-from triggerforge.data.generator.l1.schema import TREE as CROSSINGS
-from triggerforge.data.generator.schema import TREE as GENERATED
 from triggerforge.data.readers import (
     adc2021,
     energyflow,
@@ -24,10 +20,11 @@ from triggerforge.data.readers import (
     root,
     toptag,
 )
-from triggerforge.data.readers.base import READERS, Reader, check_file, reading
+from triggerforge.data.readers.base import READERS, Reader, check_file
 from triggerforge.data.readers.hdf5 import children, opened
 from triggerforge.data.readers.pandastable import frames
 from triggerforge.data.readers.parquettable import MAGIC, ParquetTable
+from triggerforge.data.readers.trees import layout_of
 from triggerforge.errors import DataError
 
 FORMATS = (
@@ -60,21 +57,22 @@ def open_reader(path: Path, config: DataConfig) -> Reader:
 
 def _require_plain_name(path: Path) -> None:
     """uproot takes `::` in a name for a chain of file systems, and opens what stands before it."""
-    if "::" not in str(path):
-        return
+    if "::" in str(path) and is_root(path):
+        raise DataError(f"{path}: a ROOT file with '::' in its path cannot be opened; rename it")
+
+
+def is_root(path: Path) -> bool:
+    """Whether a file's first bytes are those of a ROOT file."""
     with path.open("rb") as file:
-        if file.read(4) == b"root":
-            raise DataError(
-                f"{path}: a ROOT file with '::' in its path cannot be opened; rename it"
-            )
+        return file.read(4) == b"root"
 
 
 def sniff(path: Path, config: DataConfig) -> str:
     """The format of a file, by its first bytes, then by the names in it; raises DataError."""
+    if is_root(path):
+        return _sniff_root(path, config)
     with path.open("rb") as file:
         magic = file.read(8)
-    if magic[:4] == b"root":
-        return _sniff_root(path, config)
     if magic == _HDF5_MAGIC:
         return _sniff_hdf5(path)
     if magic[:4] == MAGIC:
@@ -88,24 +86,20 @@ def sniff(path: Path, config: DataConfig) -> str:
 
 
 def _sniff_root(path: Path, config: DataConfig) -> str:
-    with reading(path, root.LAYOUT), uproot.open(path) as file:
-        tree = root.find_tree(file, path, config.mapping.tree or _known_tree(file))
-        branches = {str(name) for name in tree.keys(recursive=False)}
-    if "PFCands_pt" in branches:
+    layout = layout_of(path, config.mapping.tree)
+    names = {name.replace(".", "_") for name in layout.columns}
+    name = layout.tree.split("/")[-1]
+    if name == nanoaod.TREE and not names.isdisjoint(f"{c}_pt" for c in pfnano.CANDIDATES):
         return "pfnano"
-    if "nJet" in branches or "Jet_pt" in branches:
+    if name == nanoaod.TREE and "Jet_pt" in names:
         return "nanoaod"
-    if {"part_px", "label_QCD"} <= branches:
+    if name == jetclass.TREE and any(f"label_{c}" in names for c in jetclass.CLASSES):
         return "jetclass"
-    if l1nano.MARK in branches:
+    if l1nano.MARK in names:
         return "l1nano"
-    if branches >= l1.MARKS:
+    if names >= l1.MARKS:
         return "l1"
-    return "generator" if generator.MARK in branches else "root"
-
-
-def _known_tree(file: uproot.ReadOnlyDirectory) -> str | None:
-    return next((name for name in ("Events", GENERATED, CROSSINGS, "tree") if name in file), None)
+    return "generator" if generator.MARK in names else "root"
 
 
 def _sniff_hdf5(path: Path) -> str:

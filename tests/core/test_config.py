@@ -119,3 +119,13 @@ def test_quick_needs_its_section(config: Path) -> None:
     config.write_text(text)
     with pytest.raises(ConfigError, match="no section `quick`"):
         load_config(config, quick=True)
+
+
+def test_a_quick_run_knows_what_was_made_small(config: Path) -> None:
+    assert load_config(config).quick is None
+    quick = load_config(config, ["train.epochs=7"], quick=True)
+    assert quick.quick is not None
+    assert quick.quick["train.epochs"] == {"quick": 7, "whole": 30}
+    assert quick.quick["firmware.vectors"] == {"quick": 64, "whole": None}
+    assert all("{" not in key for key in quick.quick)
+    assert quick.model_copy().quick == quick.quick

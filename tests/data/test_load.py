@@ -17,6 +17,7 @@ import pytest
 import uproot
 
 from triggerforge.config.data import DataConfig
+from triggerforge.data.contract import InputContract
 from triggerforge.data.load import load
 from triggerforge.data.splits import PARTS, load_splits, split_indices
 from triggerforge.errors import ArtifactError, DataError
@@ -63,6 +64,24 @@ def test_what_is_saved_is_what_was_loaded(tmp_path: Path, jets: Any, written: Wr
         assert (one.x[~one.mask] == 0).all()
     assert {p.name for p in tmp_path.iterdir()} >= {"splits.h5", RECORD_FILE}
     assert not list(tmp_path.glob(".*"))
+
+
+def test_missing_particles_are_what_an_inherited_model_was_trained_with(
+    tmp_path: Path, jets: Any, written: Write
+) -> None:
+    """Inputs (pt - 10) / 5: a particle without pT was -2 there."""
+    name = "(pt - 10) / 5"
+    precision = {"formats": {name: "ap_fixed<12,7,RND,SAT>"}, "padding": {name: -2.0}}
+    inputs = {"kind": "constituents", "constituents": 30, "names": [name, "deta", "valid"]}
+    source = written("generator", jets)
+    splits = load(config(source, inputs=inputs, precision=precision), None, 1, tmp_path)
+    assert [f.padding for f in splits.contract.features] == [-2, 0, 0]
+    for part in (splits.train, splits.validation, splits.test, load_splits(tmp_path).test):
+        assert part.mask is not None and not part.mask.all()
+        assert (part.x[~part.mask] == [-2, 0, 0]).all()
+        assert (part.quantized_x[~part.mask] == [-2, 0, 0]).all()
+        assert (part.x[part.mask][:, 2] == 1).all()
+    assert InputContract.from_dict(splits.contract.to_dict()) == splits.contract
 
 
 def test_the_record(tmp_path: Path, jets: Any, written: Write) -> None:
@@ -200,14 +219,6 @@ def test_a_file_named_twice(tmp_path: Path, jets: Any, written: Write) -> None:
     for other in (path, path.with_name("generator.*"), link):
         with pytest.raises(DataError, match=r"names .*generator\.root twice, again as"):
             load(config(path, source=[str(path), str(other)]), None, 1, tmp_path)
-
-
-def test_an_rntuple_is_named_as_such(tmp_path: Path) -> None:
-    path = tmp_path / "new.root"
-    with uproot.recreate(path) as file:
-        file.mkrntuple("jets", {"x": "float32"})
-    with pytest.raises(DataError, match="holds an RNTuple"):
-        load(config(path), None, 1, tmp_path)
 
 
 @pytest.mark.parametrize(
