@@ -11,7 +11,7 @@ import numpy as np
 import uproot
 from numpy.typing import NDArray
 
-from triggerforge.config.data import DataConfig, MappingConfig
+from triggerforge.config.data import DataConfig, Format, MappingConfig
 from triggerforge.data.labels import LabelCandidate
 from triggerforge.data.readers.base import Reader, Request, check_file, reading
 from triggerforge.data.readers.opening import is_root, open_reader
@@ -78,7 +78,7 @@ class EventsDescription:
 
 
 def inspect_events(
-    path: Path, format: str = "auto", tree: str | None = None, objects: str | None = None
+    path: Path, format: Format = "auto", tree: str | None = None, objects: str | None = None
 ) -> EventsDescription:
     """Looks into a file of any registered format; reads its structure and its first entries.
 

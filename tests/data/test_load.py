@@ -22,6 +22,7 @@ from triggerforge.data.load import load
 from triggerforge.data.splits import PARTS, load_splits, split_indices
 from triggerforge.errors import ArtifactError, DataError
 from triggerforge.result import RECORD_FILE
+from triggerforge.validation.eventfiles import make_jets
 
 Write = Callable[..., Path]
 
@@ -405,6 +406,17 @@ def test_no_entries(tmp_path: Path) -> None:
         file.mktree("jets", {"pt": "float32"})
     with pytest.raises(DataError, match="has no entries"):
         load(config(path, format="root"), None, 1, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "layout", ["lhcjets", "arff", "parquet", "lists", "energyflow", "quadruple"]
+)
+def test_files_without_a_row(layout: str, tmp_path: Path, written: Write) -> None:
+    with np.errstate(all="ignore"):
+        path = written(layout, make_jets(0))
+    inputs = {"kind": "constituents"} if layout in ("energyflow", "quadruple") else {}
+    with pytest.raises(DataError, match=rf"{path.name} has no (entries|data rows)"):
+        load(config(path, inputs=inputs, classes=["a", "b"] if inputs else []), None, 1, tmp_path)
 
 
 def test_links_behind_the_end(tmp_path: Path) -> None:

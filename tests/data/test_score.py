@@ -1,5 +1,6 @@
 """Scores appended to copies of the input: everything of it is still there, in its order."""
 
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,10 @@ import uproot
 from triggerforge.config.data import DataConfig
 from triggerforge.data.contract import InputContract, InputFeature
 from triggerforge.data.load import load
-from triggerforge.data.score import Scored, score_file
+from triggerforge.data.score import Scored, require_scorable, score_file
 from triggerforge.errors import DataError
 from triggerforge.fixedpoint import FixedFormat
+from triggerforge.validation.sandbox import limited
 
 Write = Callable[..., Path]
 NANO = "skhep_root/nanoAOD_2015_CMS_Open_Data_ttbar.root"
@@ -297,16 +299,129 @@ def test_bad_requests(tmp_path: Path, jets: Any, written: Write) -> None:
     assert not (tmp_path / "out.root").exists() and not list(tmp_path.glob(".out*"))
 
 
-def test_a_full_disk_leaves_nothing(
-    tmp_path: Path, jets: Any, written: Write, monkeypatch: pytest.MonkeyPatch
+def test_scores_of_the_same_classes_are_not_replaced(
+    tmp_path: Path, jets: Any, written: Write, capsys: Any
 ) -> None:
     path = written("generator", jets)
     config, contract = prepared(path, tmp_path)
+    for ending in ("root", "parquet"):
+        first = tmp_path / f"first.{ending}"
+        score(config, contract, path, first)
+        content = first.read_bytes()
+        again = config.model_copy(update={"format": ending})
+        with pytest.raises(DataError, match=r"has the scores tf_score_light, tf_score_top already"):
+            score_file(
+                network, again, contract, first, tmp_path / f"second.{ending}", ("light", "top")
+            )
+        assert not (tmp_path / f"second.{ending}").exists() and first.read_bytes() == content
+        other = score_file(
+            network, again, contract, first, tmp_path / f"other.{ending}", ("bkg", "signal")
+        )
+        names = read(Path(other.file), "jets").keys()
+        assert names >= {f"tf_score_{n}" for n in ("light", "top", "bkg", "signal")}
+    capsys.readouterr()
+    score(config, contract, path, tmp_path / "first.root")
+    assert "first.root is there already; it is replaced" in capsys.readouterr().err
 
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("triggerforge.data.writers.RootSink.add_to", full)
-    with pytest.raises(DataError, match=r"out\.root: No space left"):
-        score(config, contract, path, tmp_path / "out.root")
-    assert not list(tmp_path.glob("*out.root*"))
+def test_scores_of_a_collection_are_not_replaced(tmp_path: Path, jets: Any, written: Write) -> None:
+    path = written("pfnano", jets)
+    inputs = {"names": ["pt", "eta"]}
+    label = {"a": "truth == 0", "b": "truth == 1"}
+    config, contract = prepared(path, tmp_path, inputs=inputs, label=label)
+    first = tmp_path / "first.root"
+    score(config, contract, path, first)
+    with pytest.raises(DataError, match="has the scores tf_score_a, tf_score_b already"):
+        score(config, contract, first, tmp_path / "second.root")
+
+
+def _bad_outputs(folder: Path, source: Path) -> dict[str, tuple[Path, str]]:
+    (folder / "folder.root").mkdir()
+    (folder / "link.root").hardlink_to(source)
+    (folder / "soft.root").symlink_to(source)
+    return {
+        "ending": (folder / "out.csv", "ending '.csv'"),
+        "no folder": (folder / "none" / "out.root", "no folder .*none; make it"),
+        "a folder": (folder / "folder.root", "is a folder"),
+        "hard link": (folder / "link.root", "is the input itself"),
+        "soft link": (folder / "soft.root", "is the input itself"),
+        "no rights": (Path("/proc/out.root"), r"cannot write /proc/out\.root"),
+    }
+
+
+@pytest.mark.parametrize(
+    "case", ["ending", "no folder", "a folder", "hard link", "soft link", "no rights"]
+)
+def test_an_output_that_cannot_be(case: str, tmp_path: Path, jets: Any, written: Write) -> None:
+    path = written("generator", jets)
+    out, message = _bad_outputs(tmp_path, path)[case]
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(DataError, match=message):
+        require_scorable(DataConfig(), path, out)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "message"),
+    [
+        (lambda p: p.unlink(), {}, "no file"),
+        (lambda p: p.write_bytes(p.read_bytes()[:2000]), {}, r"generator\.root"),
+        (lambda p: p.write_bytes(b""), {}, "is empty"),
+        (lambda p: None, {"inputs": {"names": ["j_masss"]}}, "did you mean"),
+        (lambda p: None, {"format": "lhco"}, "cannot be read as LHC Olympics"),
+    ],
+)
+def test_an_input_that_cannot_be_scored(
+    change: Callable[[Path], Any],
+    settings: dict[str, Any],
+    message: str,
+    tmp_path: Path,
+    jets: Any,
+    written: Write,
+) -> None:
+    path = written("generator", jets)
+    change(path)
+    with pytest.raises(DataError, match=message):
+        require_scorable(DataConfig.model_validate(settings), path, tmp_path / "out.root")
+
+
+@pytest.mark.parametrize(
+    "name", ["e:1.root", "e[1]*.root", "a::b.root", "file:x.root", "a::b.parquet"]
+)
+def test_names_that_libraries_take_for_something_else(
+    name: str, tmp_path: Path, jets: Any, written: Write
+) -> None:
+    """uproot opens what stands before "::", which is another file where there is one."""
+    path = written("generator", jets)
+    config, contract = prepared(path, tmp_path)
+    (tmp_path / "out").mkdir()
+    for other in ("a", "e1.root", "x.root"):
+        (tmp_path / "out" / other).write_text("another file")
+    score(config, contract, path, tmp_path / "out" / name)
+    there = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir() if p.name != name}
+    assert there == dict.fromkeys(("a", "e1.root", "x.root"), b"another file")
+    source = path.rename(tmp_path / "out" / Path(name).with_suffix(".root"))
+    if "::" in name:
+        with pytest.raises(DataError, match="'::' in its path cannot be opened; rename it"):
+            load(config.model_copy(update={"source": (str(source),)}), None, 1, tmp_path)
+    else:
+        assert load(config.model_copy(update={"source": (str(source),)}), None, 1, tmp_path)
+
+
+@pytest.mark.parametrize("ending", ["root", "parquet"])
+def test_a_disk_that_takes_no_more_leaves_nothing(
+    ending: str, tmp_path: Path, jets: Any, written: Write
+) -> None:
+    """The kernel refuses to let a file grow past 8 kB, in a process of its own."""
+    path = written("generator", jets)
+    config, contract = prepared(path, tmp_path)
+    out = tmp_path / f"out.{ending}"
+
+    def task() -> str:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+        return str(score(config, contract, path, out))
+
+    outcome = limited(task, tmp_path)
+    assert outcome.kind == "refused" and "make room and run again" in outcome.text, outcome
+    assert f"cannot write {out}: " in outcome.text and "oo large" in outcome.text
+    assert not list(tmp_path.glob("*out.*"))
