@@ -145,9 +145,12 @@ def _by_kinematics(layout: Layout) -> list[str]:
 
 def _first_events(reader: Reader) -> dict[str, NDArray[Any]]:
     names = {n for n in reader.event_columns if is_symbol(n)}
-    if isinstance(reader, RootReader) and reader.objects and len(names) > 400:
-        own = set(reader.layout.members(reader.objects))
-        names &= own | reader.aliases
+    if isinstance(reader, RootReader) and reader.objects:
+        layout = reader.layout
+        members = layout.members(reader.objects)
+        counter = layout.leaves[layout.sizer(reader.objects)].lengths
+        names -= {n for n, c in members.items() if layout.leaves[c].lengths not in (counter, None)}
+        names &= set(members) | reader.aliases
     return _events(reader, sorted(names))
 
 
