@@ -72,7 +72,7 @@ def label_candidates(columns: Mapping[str, NDArray[Any]]) -> list[LabelCandidate
 
 def guessed_labels(reader: Reader, chunk: int) -> list[LabelCandidate]:
     """The candidates among the columns of a file, by its first `chunk` entries; none if unreadable."""
-    names = sorted(reader.event_columns)
+    names = sorted(n for n in reader.event_columns if is_symbol(n))
     if len(names) > _READ:
         names = [n for n in names if _NAMED.search(n)]
     try:
