@@ -64,6 +64,7 @@ class EventsDescription:
     tree: str | None
     """the one that is described"""
     entries: int
+    """rows of the file; -1 where only reading all of it would tell (ARFF)"""
     columns: tuple[ColumnDescription, ...]
     collections: dict[str, tuple[str, ...]]
     """objects of which an entry holds any number -> their attributes: Jet -> pt, eta, …"""

@@ -136,20 +136,20 @@ def layout_of(path: Path, name: str | None = None) -> Layout:
     Raises DataError if the file is no ROOT file or cut short, or if there is no such tree, or no
     telling which.
     """
-    with reading(path, LAYOUT):
+    with reading(path, LAYOUT), uproot.open(path) as file:
+        name = tree_name(file, path, name)
         state = path.stat()
-        return _layout(path, name, (state.st_ino, state.st_size, state.st_mtime_ns))
+    return _layout(path, name, (state.st_ino, state.st_size, state.st_mtime_ns))
 
 
 @lru_cache(maxsize=8)  # to parse the 1,500 branches of a NanoAOD tree takes a second or two
-def _layout(path: Path, name: str | None, _state: tuple[int, int, int]) -> Layout:
-    with uproot.open(path) as file:
+def _layout(path: Path, name: str, _state: tuple[int, int, int]) -> Layout:
+    with reading(path, LAYOUT), uproot.open(path) as file:
         return described(file, path, name)
 
 
-def described(file: Any, path: Path, name: str | None = None) -> Layout:
-    """As `layout_of`, of an open file."""
-    name = tree_name(file, path, name)
+def described(file: Any, path: Path, name: str) -> Layout:
+    """What the tree at the path `name` of an open file holds."""
     tree = file[name]
     rntuple = table_kinds(file)[name] == RNTUPLE
     leaves, others = (rntuple_leaves if rntuple else ttree_leaves)(tree)

@@ -346,3 +346,93 @@ def test_a_damaged_page_of_an_rntuple_names_the_field(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"x\.root: branch 'pt' of tree 't'") as caught:
         list(pieces(layout_of(path), ["pt", "x"], 10_000))
     assert "\n" not in str(caught.value)
+
+
+REAL: dict[str, tuple[str, dict[str, Any]]] = {
+    "a NanoAOD's muons": (
+        "cms_root_samples/nano_dimuon.root",
+        {
+            "mapping": {"objects": "Muon"},
+            "inputs": {"names": ["pt", "eta", "pz"]},
+            "label": {"a": "charge == 1", "b": "charge == -1"},
+        },
+    ),
+    "vectors of treemaker": (
+        "cms_root_samples/treemaker.root",
+        {
+            "mapping": {
+                "objects": "Jets",
+                "columns": {
+                    "pt": "fCoordinates.fPt",
+                    "eta": "fCoordinates.fEta",
+                    "phi": "fCoordinates.fPhi",
+                    "energy": "fCoordinates.fE",
+                },
+            },
+            "inputs": {"names": ["pt", "eta", "mass", "axisminor"]},
+            "label": {"a": "partonFlavor == 21", "b": "partonFlavor != 21"},
+        },
+    ),
+    "edm4hep, 2023": (
+        "cms_root_samples/test_FCC_Winter2023.root",
+        {
+            "mapping": {
+                "objects": "Jet",
+                "columns": {"px": "momentum.x", "py": "momentum.y", "pz": "momentum.z"},
+            },
+            "inputs": {"names": ["pt", "eta", "mass"]},
+            "label": {"a": "charge > 0", "b": "charge < 0"},
+        },
+    ),
+    "ATLAS' truth without eta": (
+        "cms_root_samples/PHYSLITE_example.root",
+        {
+            "mapping": {"objects": "TruthElectronsAuxDyn", "columns": {"energy": "e"}},
+            "inputs": {"names": ["log_pt", "eta", "mass"]},
+            "label": {"a": "classifierParticleType == 2", "b": "classifierParticleType != 2"},
+        },
+    ),
+    "capital letters": (
+        "skhep_root/uproot-HZZ.root",
+        {
+            "mapping": {
+                "objects": "Jet",
+                "columns": {"px": "Px", "py": "Py", "pz": "Pz", "energy": "E"},
+            },
+            "inputs": {"names": ["pt", "eta", "mass"]},
+            "label": {"a": "btag > 0", "b": "btag <= 0"},
+        },
+    ),
+    "secondary vertices by their own index table": (
+        "cms_root_samples/pfnano.root",
+        {
+            "mapping": {
+                "objects": "FatJet",
+                "candidates": "SV",
+                "links": "FatJetSVs",
+                "constituents": {"pt": "pt", "eta": "eta", "phi": "phi"},
+            },
+            "inputs": {"kind": "constituents", "constituents": 4, "names": ["pt", "delta_r"]},
+            "label": {"a": "pt > 1200", "b": "pt <= 1200"},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REAL)
+def test_real_files_of_other_experiments(case: str, shared: Callable[[str], Path]) -> None:
+    """C4 and others; energies are above momenta, jets are not massless, vertices lie in their jets."""
+    name, settings = REAL[case]
+    source, batch = read(shared(name), **settings)
+    assert source.reader.format in ("root", "nanoaod", "pfnano")
+    raw, names = batch.inputs.raw, list(source.builder.names)
+    assert np.isfinite(raw).all() and len(np.unique(batch.label)) == 2
+    if "eta" in names:
+        assert np.abs(raw[:, names.index("eta")]).max() < 10  # the beam has 9.5
+    if "mass" in names:
+        assert (raw[:, names.index("mass")] >= 0).all()
+    if "pz" in names:
+        pt, eta, pz = (raw[:, names.index(n)] for n in ("pt", "eta", "pz"))
+        np.testing.assert_allclose(pz, pt * np.sinh(eta), rtol=1e-5)
+    if "delta_r" in names:
+        assert batch.inputs.mask.any() and raw[:, :, names.index("delta_r")].max() < 1.2
