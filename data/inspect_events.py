@@ -89,7 +89,9 @@ def inspect_events(path: Path, format: str = "auto") -> EventsDescription:
     config = DataConfig.model_validate({"source": [str(path)], "format": format})
     notes: list[str] = []
     if len(trees) > 1 and not any(name in USUAL for name in trees):
-        longest = max(trees, key=lambda name: trees[name])
+        longest = max(
+            trees, key=lambda name: (not name.startswith("#"), trees[name])
+        )  # not POOL's own
         config = config.model_copy(update={"mapping": MappingConfig(tree=longest)})
         notes.append(f"of {len(trees)} trees this is the longest")
     reader = open_reader(path, config)

@@ -153,7 +153,8 @@ class Plan:
         self._columns = (event_columns, particle_columns)
         self._unusable = unusable or {}
         self._chosen: dict[tuple[str, bool], Recipe | None] = {}
-        for name, particle in [*((n, False) for n in events), *((n, True) for n in particles)]:
+        wanted = [*((n, False) for n in sorted(events)), *((n, True) for n in sorted(particles))]
+        for name, particle in wanted:
             if not self._resolve(name, particle, ()):
                 raise DataError(
                     f"{where}: no {_kind(particle)} {name!r}; {self._hint(name, particle)}"
