@@ -78,21 +78,32 @@ class EventsDescription:
     """what the suggestion had to assume"""
 
 
-def inspect_events(path: Path, format: str = "auto") -> EventsDescription:
+def inspect_events(
+    path: Path, format: str = "auto", tree: str | None = None, objects: str | None = None
+) -> EventsDescription:
     """Looks into a file of any registered format; reads its structure and its first entries.
 
-    Of a ROOT file with several trees and no usual name, the longest is described. Raises DataError if
-    the file cannot be used at all.
+    `format`, `tree` and `objects` are those of a section `data` and its mapping. Of a ROOT file with
+    several trees and no usual name, the longest is described.
+
+    Raises DataError if the file cannot be used at all.
+
+    Example:
+        >>> inspect_events(Path("jets.root")).suggestion["label"]
+        {'background': 'is_top == 0', 'signal': 'is_top == 1'}
     """
     check_file(path)
     trees = _trees(path)
-    config = DataConfig.model_validate({"source": [str(path)], "format": format})
+    mapping = MappingConfig(tree=tree, objects=objects)
+    config = DataConfig.model_validate(
+        {"source": [str(path)], "format": format, "mapping": mapping}
+    )
     notes: list[str] = []
-    if len(trees) > 1 and not any(name in USUAL for name in trees):
-        longest = max(
-            trees, key=lambda name: (not name.startswith("#"), trees[name])
-        )  # not POOL's own
-        config = config.model_copy(update={"mapping": MappingConfig(tree=longest)})
+    if tree is None and len(trees) > 1 and not any(name in USUAL for name in trees):
+        # not one of POOL's own tables
+        longest = max(trees, key=lambda name: (not name.startswith("#"), trees[name]))
+        mapping = MappingConfig(tree=longest, objects=objects)
+        config = config.model_copy(update={"mapping": mapping})
         notes.append(f"of {len(trees)} trees this is the longest")
     reader = open_reader(path, config)
     guess = suggested(reader, config)

@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triggerforge.data.language.arithmetic import as_float, canonical
+from triggerforge.data.language.refusals import Refusal
 from triggerforge.data.readers.base import Chunk, Request
+from triggerforge.data.readers.padded import UNPHYSICAL
 from triggerforge.errors import DataError, did_you_mean
 
 Array = NDArray[Any]
@@ -109,22 +112,15 @@ EVENT: dict[str, tuple[Recipe, ...]] = {
     "jet_phi": (Recipe(("jet_py", "jet_px"), np.arctan2),),
     "jet_mass": (Recipe(("jet_energy", "jet_px", "jet_py", "jet_pz"), _mass),),
     "mass": (Recipe(("energy", "px", "py", "pz"), _mass),),
+    UNPHYSICAL: (Recipe(("pt",), lambda total: (~np.isfinite(total)) * 1, summed=True),),
 }
 """Quantities of an event."""
 _OWN = ("pt", "eta", "phi", "px", "py", "pz", "energy", "log_pt", "log_energy")
 """quantities of a constituent that follow likewise from an event's own four-vector"""
 for _name in _OWN:
     EVENT[_name] = PARTICLE[_name]
-for _name in (
-    "pt",
-    "eta",
-    "phi",
-    "energy",
-    "mass",
-    "px",
-    "py",
-    "pz",
-):  # where there is nothing to sum
+_FOUR = ("pt", "eta", "phi", "energy", "mass", "px", "py", "pz")
+for _name in _FOUR:  # where there is nothing to sum
     EVENT[f"jet_{_name}"] = (*EVENT[f"jet_{_name}"], Recipe((_name,), _identity))
 
 COUNT = "jet_multiplicity"
@@ -268,7 +264,9 @@ class Columns(dict[str, Array]):
         recipe = self._chosen[(name, False)]
         assert recipe is not None
         values = [
-            sums(self.particles[need], self.chunk.counts) if recipe.summed else _float(self[need])
+            sums(self.particles[need], self.chunk.counts, need)
+            if recipe.summed
+            else _float(self[need], need)
             for need in recipe.needs
         ]
         with np.errstate(all="ignore"):  # NaN and inf are counted where the inputs are checked
@@ -305,21 +303,26 @@ class _Particles(Mapping[str, Array]):
         recipe = self._chosen[(name, True)]
         assert recipe is not None
         values = [
-            _float(self[need])
+            _float(self[need], need)
             if _is_particle(need, True, recipe)
-            else np.repeat(_float(self._events[need]), counts)
+            else np.repeat(_float(self._events[need], need), counts)
             for need in recipe.needs
         ]
         with np.errstate(all="ignore"):
             return recipe.make(*values)
 
 
-def _float(values: Array) -> Array:
-    return np.asarray(values, np.float64)
+def _float(values: Array, name: str) -> Array:
+    """A quantity as float64; raises DataError for an integer that is none."""
+    try:
+        return as_float(canonical(np.asarray(values)))
+    except Refusal as refusal:
+        where = "" if refusal.index is None else f" (number {refusal.index} of the chunk)"
+        raise DataError(f"{name!r}{where}: {refusal}") from refusal
 
 
-def sums(values: Array, counts: NDArray[np.int64] | None) -> Array:
-    """(n,) sums of the flat (m,) `values` over the constituents of each event."""
+def sums(values: Array, counts: NDArray[np.int64] | None, name: str) -> Array:
+    """(n,) sums of the flat (m,) `values`, called `name`, over the constituents of each event."""
     assert counts is not None
     event = np.repeat(np.arange(len(counts)), counts)
-    return np.bincount(event, weights=_float(values), minlength=len(counts))
+    return np.bincount(event, weights=_float(values, name), minlength=len(counts))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -15,7 +16,7 @@ import awkward as ak
 import pyarrow.parquet as pq
 import uproot
 
-from triggerforge.data.storage import whole_file
+from triggerforge.data.storage import whole_file, writing
 from triggerforge.errors import DataError
 
 Columns = dict[str, Any]
@@ -38,13 +39,27 @@ class Sink(Protocol):
     ) -> bool | None: ...
 
 
+def require_writable(path: Path, source: Path) -> None:
+    """Looks at where a copy of `source` is to be written, before anything is made for it.
+
+    Raises DataError if the ending is not .root or .parquet; if the folder is not there or cannot be
+    written; if `path` is a folder, or `source` itself under whatever name.
+    """
+    if path.suffix not in (".root", ".parquet"):
+        raise DataError(f"{path}: ending {path.suffix!r}; scores are written to .root or .parquet")
+    if not path.parent.is_dir():
+        raise DataError(f"{path}: no folder {path.parent}; make it, or write to another one")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; give the name of a file")
+    if path.exists() and source.exists() and path.samefile(source):
+        raise DataError(f"{path} is the input itself; write the scores to another file")
+    with writing(path), TemporaryFile(dir=path.parent):
+        pass
+
+
 def open_sink(path: Path, tree: str) -> "RootSink | ParquetSink":
-    """The sink for `path` by its ending; raises DataError for any but .root and .parquet."""
-    if path.suffix == ".root":
-        return RootSink(path, tree)
-    if path.suffix == ".parquet":
-        return ParquetSink(path)
-    raise DataError(f"{path}: ending {path.suffix!r}; scores are written to .root or .parquet")
+    """The sink for `path` by its ending, .root or .parquet; see `require_writable`."""
+    return RootSink(path, tree) if path.suffix == ".root" else ParquetSink(path)
 
 
 class _Whole:

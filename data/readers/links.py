@@ -48,8 +48,7 @@ def linked(
     and the name of the `table`, if a link points behind the end.
     """
     entry = np.repeat(np.arange(len(per_entry)), counts_of(jets))
-    jet = ak.to_numpy(ak.flatten(jets, axis=1)).astype(np.int64)
-    pick = ak.to_numpy(ak.flatten(picks, axis=1)).astype(np.int64)
+    jet, pick = _indices(table, jets), _indices(table, picks)
     if len(jet) != len(pick):
         raise DataError(f"{table[0]}: {table[1]!r} has two columns of different list lengths")
     valid = (jet >= 0) & (pick >= 0)
@@ -65,6 +64,16 @@ def linked(
     order = np.argsort(jet, kind="stable")
     counts = np.bincount(jet, minlength=int(per_entry.sum())).astype(np.int64)
     return pick[order], counts
+
+
+def _indices(table: tuple[str, str], lists: Any) -> NDArray[np.int64]:
+    """(m,) all numbers of a column; what is beyond int64 stays too large for any list."""
+    flat = np.asarray(ak.to_numpy(ak.flatten(lists, axis=1)))
+    if flat.dtype.kind not in "iu":
+        raise DataError(f"{table[0]}: {table[1]!r} holds {flat.dtype}; an index table has integers")
+    if flat.dtype.kind == "u":
+        flat = np.minimum(flat.astype(np.uint64), np.uint64(2**63 - 1))
+    return np.asarray(flat, np.int64)
 
 
 def _starts(counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import h5py
-
 from triggerforge.config.data import DataConfig
 from triggerforge.data.readers import (
     adc2021,
@@ -16,24 +14,28 @@ from triggerforge.data.readers import (
     lhcjets16,
     lhco,
     nanoaod,
+    parquet,
     pfnano,
+    regions,
     root,
     toptag,
 )
-from triggerforge.data.readers.base import READERS, Reader, check_file, reading
+from triggerforge.data.readers.base import READERS, Reader, check_file
+from triggerforge.data.readers.hdf5 import children, opened
+from triggerforge.data.readers.pandastable import frames
+from triggerforge.data.readers.parquettable import MAGIC, ParquetTable
 from triggerforge.data.readers.trees import layout_of
 from triggerforge.errors import DataError
 
 FORMATS = (
     *(generator, nanoaod, pfnano, jetclass, root, toptag, lhcjets, lhcjets16, energyflow, lhco),
-    *(l1, l1nano, adc2021),
+    *(l1, l1nano, adc2021, regions, parquet),
 )
 """The modules that register a format, one each."""
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _BY_NAME = {
     ".arff": "lhcjets16",
-    ".parquet": "lhcjets16",
     ".npz": "energyflow",
     ".npy": "energyflow",
 }
@@ -66,10 +68,12 @@ def sniff(path: Path, config: DataConfig) -> str:
         magic = file.read(8)
     if magic == _HDF5_MAGIC:
         return _sniff_hdf5(path)
+    if magic[:4] == MAGIC:
+        return "lhcjets16" if lhcjets16.is_table_of(ParquetTable(path).names) else "parquet"
     if path.suffix in _BY_NAME:
         return _BY_NAME[path.suffix]
     raise DataError(
-        f"{path}: begins with {magic!r}, neither ROOT nor HDF5, and {path.suffix!r} is none of "
+        f"{path}: begins with {magic!r}, neither ROOT nor HDF5 nor parquet, and {path.suffix!r} is none of "
         f"{', '.join(_BY_NAME)}; set data.format to one of {', '.join(READERS)}"
     )
 
@@ -92,15 +96,17 @@ def _sniff_root(path: Path, config: DataConfig) -> str:
 
 
 def _sniff_hdf5(path: Path) -> str:
-    with reading(path, "HDF5"), h5py.File(path) as file:
-        names = set(file)
-        frames = [k for k in file if "pandas_type" in file[k].attrs]
-        if "jetConstituentList" in names:
-            return "lhcjets"
-        if adc2021.DATASET in names:
-            return "adc2021"
-        if frames:
-            return "toptag" if file[frames[0]].attrs["pandas_type"] == b"frame_table" else "lhco"
+    with opened(path, "HDF5") as file:
+        names = {name for name, _ in children(file)}
+        kinds = list(frames(file).values())
+    if "jetConstituentList" in names:
+        return "lhcjets"
+    if adc2021.DATASET in names:
+        return "adc2021"
+    if names.intersection(regions.DATASETS):
+        return "regions"
+    if kinds:
+        return "toptag" if kinds[0] == b"frame_table" else "lhco"
     raise DataError(
         f"{path}: an HDF5 file with {', '.join(sorted(names)[:8])}; no known layout. Formats: "
         + ", ".join(READERS)

@@ -127,10 +127,9 @@ class RootReader:
         first = 0
         with reading(self.path, LAYOUT):
             for read in pieces(self.layout, columns, size):
-                piece = {name: _widened(values) for name, values in read.items()}
-                entries = len(next(iter(piece.values())))
-                chunks = [self._chunk(first, piece, events, particles, label)]
-                del read, piece
+                entries = len(next(iter(read.values())))
+                chunks = [self._chunk(first, read, events, particles, label)]
+                del read
                 yield chunks.pop()  # held by the consumer alone
                 first += entries
 
@@ -159,10 +158,10 @@ class RootReader:
             per_entry = counts_of(piece[self.layout.sizer(objects)])
             size = int(per_entry.sum())
         columns = {
-            n: self._per_event(n, self._evaluate(e, piece, objects), per_entry, size)
+            n: self._per_event(n, self._evaluate(e, piece, objects, first), per_entry, size)
             for n, e in events.items()
         }
-        flat, counts = self._constituents(piece, particles, per_entry)
+        flat, counts = self._constituents(first, piece, particles, per_entry)
         return Chunk(
             first=first,
             events=columns,
@@ -174,10 +173,10 @@ class RootReader:
         )
 
     def _evaluate(
-        self, expression: Expression, piece: Mapping[str, Any], collection: str | None
+        self, expression: Expression, piece: Mapping[str, Any], collection: str | None, first: int
     ) -> Any:
         columns = self._columns_of(expression, collection)
-        return expression.evaluate({symbol: piece[name] for symbol, name in columns.items()})
+        return expression.evaluate({symbol: piece[name] for symbol, name in columns.items()}, first)
 
     def _per_event(
         self, name: str, values: Any, per_entry: NDArray[np.int64] | None, size: int
@@ -202,6 +201,7 @@ class RootReader:
 
     def _constituents(
         self,
+        first: int,
         piece: Mapping[str, Any],
         particles: dict[str, Expression],
         per_entry: NDArray[np.int64] | None,
@@ -209,7 +209,7 @@ class RootReader:
         if not particles:
             return {}, None
         mapping, layout = self._mapping, self.layout
-        values = {n: self._evaluate(e, piece, self._inner) for n, e in particles.items()}
+        values = {n: self._evaluate(e, piece, self._inner, first) for n, e in particles.items()}
         if per_entry is not None and not mapping.links:
             values = {n: self._inside(n, v, per_entry) for n, v in values.items()}
         flat, counts = self._same_lengths(values)
@@ -271,19 +271,13 @@ class RootReader:
             return None
         columns = [
             self._per_event(
-                e.text, self._evaluate(e, piece, self._mapping.objects), per_entry, size
+                e.text, self._evaluate(e, piece, self._mapping.objects, first), per_entry, size
             )
             for e in label
         ]
         if self._one_hot:
-            return from_one_hot(np.stack(columns, axis=1))
+            return from_one_hot(self.path, np.stack(columns, axis=1), first)
         return from_numbers(self.path, columns[0], len(self.classes), first)
-
-
-def _widened(values: Any) -> Any:
-    """Short integers as 64-bit ones, so that arithmetic on them does not wrap."""
-    kind = ak.to_numpy(ak.flatten(values, axis=None)).dtype
-    return ak.values_astype(values, np.int64) if kind.kind in "iu" and kind.itemsize < 8 else values
 
 
 def merged(preset: MappingConfig, own: MappingConfig, layout: Layout) -> MappingConfig:

@@ -9,7 +9,7 @@ import pytest
 from triggerforge import pipeline
 from triggerforge.config.load import load_config
 from triggerforge.pipeline import Run, Stage
-from triggerforge.runfolder import write_json
+from triggerforge.runfolder import read_json, write_json
 
 DEMO = Path(__file__).parents[2] / "configs" / "demo.yaml"
 UPSTREAM: dict[str, tuple[str, ...]] = {
@@ -74,3 +74,15 @@ def test_whatever_stands_on_a_stage_that_left_something_else_is_made_again(
     leave(run, "another")
     pipeline.execute(run, "report")
     assert made == ["firmware", "report"]
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_the_record_says_whether_the_run_was_quick(tmp_path: Path, quick: bool) -> None:
+    run = Run(load_config(DEMO, quick=quick), tmp_path)
+    run.folder.path.mkdir()
+    pipeline._publish(run, [])
+    context = read_json(run.folder.path / "result.json")["context"]
+    assert context["quick"] is quick
+    assert ("quick_sizes" in context) is quick
+    if quick:
+        assert context["quick_sizes"]["generate.jets"] == {"quick": 1500, "whole": 120000}

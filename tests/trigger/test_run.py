@@ -123,7 +123,10 @@ def test_the_verb_prints_and_hands_over(
         500
     ] * 3
     assert cli.main(["rates", str(finished)]) == 0
-    assert "refused: float at 0.1 kHz" in capsys.readouterr().out
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("refused: ")]
+    assert line.startswith(
+        "refused: float at 0.1 kHz, quantized at 0.1 kHz, firmware at 0.1 kHz: below 43.86 / "
+    )
     assert cli.main(["rates", str(finished), "--threshold", "3"]) == 0
     assert "= 384 LSB" in capsys.readouterr().out
 
