@@ -25,6 +25,8 @@ _MOST = 16
 """inputs that are suggested"""
 _FEWEST = 20
 """events of a class in those entries"""
+_BEYOND = 2.0**53
+"""identifiers, and what no expression can be compared with"""
 SPELLINGS = {
     "pt": ("pt", "fcoordinates.fpt", "fpt", "p_t"),
     "eta": ("eta", "fcoordinates.feta", "feta"),
@@ -145,9 +147,12 @@ def _by_kinematics(layout: Layout) -> list[str]:
 
 def _first_events(reader: Reader) -> dict[str, NDArray[Any]]:
     names = {n for n in reader.event_columns if is_symbol(n)}
-    if isinstance(reader, RootReader) and reader.objects and len(names) > 400:
-        own = set(reader.layout.members(reader.objects))
-        names &= own | reader.aliases
+    if isinstance(reader, RootReader) and reader.objects:
+        layout = reader.layout
+        members = layout.members(reader.objects)
+        counter = layout.leaves[layout.sizer(reader.objects)].lengths
+        names -= {n for n, c in members.items() if layout.leaves[c].lengths not in (counter, None)}
+        names &= set(members) | reader.aliases
     return _events(reader, sorted(names))
 
 
@@ -184,8 +189,11 @@ def _spelled(names: list[str]) -> set[str]:
 
 
 def _varies(values: NDArray[Any]) -> bool:
-    values = np.asarray(values, np.float64)
-    return bool(len(values) and np.isfinite(values).all() and values.min() < values.max())
+    with np.errstate(invalid="ignore"):  # a signalling NaN of a file
+        values = np.asarray(values, np.float64)
+    if not len(values) or not np.isfinite(values).all():
+        return False
+    return bool(values.min() < values.max() and np.abs(values).max() < _BEYOND)
 
 
 def _label(
