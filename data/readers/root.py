@@ -15,7 +15,7 @@ import uproot
 from numpy.typing import NDArray
 
 from triggerforge.config.data import DataConfig, MappingConfig
-from triggerforge.data.expressions import Expression
+from triggerforge.data.expressions import Expression, numbered_from
 from triggerforge.data.readers.base import (
     READERS,
     Chunk,
@@ -142,9 +142,11 @@ class RootReader:
         with reading(self.path, LAYOUT), uproot.open(self.path) as file:
             tree = find_tree(file, self.path, self.tree)
             for read in tree_pieces(tree, branches, size):
-                entries = len(next(iter(read.values())))
-                chunks = [self._chunk(first, read, events, particles, label)]
-                del read
+                piece = {name: _widened(values) for name, values in read.items()}
+                entries = len(next(iter(piece.values())))
+                with numbered_from(first):
+                    chunks = [self._chunk(first, piece, events, particles, label)]
+                del read, piece
                 yield chunks.pop()  # held by the consumer alone
                 first += entries
 
@@ -179,10 +181,10 @@ class RootReader:
             per_entry = counts_of(piece[self._counter(objects)])
             size = int(per_entry.sum())
         columns = {
-            n: self._per_event(n, self._evaluate(e, piece, objects, first), per_entry, size)
+            n: self._per_event(n, self._evaluate(e, piece, objects), per_entry, size)
             for n, e in events.items()
         }
-        flat, counts = self._constituents(first, piece, particles, per_entry)
+        flat, counts = self._constituents(piece, particles, per_entry)
         return Chunk(
             first=first,
             events=columns,
@@ -194,10 +196,10 @@ class RootReader:
         )
 
     def _evaluate(
-        self, expression: Expression, piece: Mapping[str, Any], collection: str | None, first: int
+        self, expression: Expression, piece: Mapping[str, Any], collection: str | None
     ) -> Any:
         symbols = {s: piece[self._branch(s, collection)] for s in expression.symbols}
-        return expression.evaluate(symbols, first)
+        return expression.evaluate(symbols)
 
     def _per_event(
         self, name: str, values: Any, per_entry: NDArray[np.int64] | None, size: int
@@ -222,7 +224,6 @@ class RootReader:
 
     def _constituents(
         self,
-        first: int,
         piece: Mapping[str, Any],
         particles: dict[str, Expression],
         per_entry: NDArray[np.int64] | None,
@@ -231,7 +232,7 @@ class RootReader:
             return {}, None
         mapping = self._mapping
         values = {
-            n: self._evaluate(e, piece, mapping.candidates or mapping.objects, first)
+            n: self._evaluate(e, piece, mapping.candidates or mapping.objects)
             for n, e in particles.items()
         }
         if mapping.links is None:
@@ -270,7 +271,8 @@ class RootReader:
         jets, picks = piece[f"{links}_jetIdx"], piece[f"{links}_pFCandsIdx"]
         in_entry = counts_of(piece[self._counter(candidates)])
         entry = np.repeat(np.arange(len(per_entry)), counts_of(jets))
-        jet, pick = _indices(jets), _indices(picks)
+        jet = ak.to_numpy(ak.flatten(jets, axis=1)).astype(np.int64)
+        pick = ak.to_numpy(ak.flatten(picks, axis=1)).astype(np.int64)
         linked = (jet >= 0) & (pick >= 0)
         entry, jet, pick = entry[linked], jet[linked], pick[linked]
         outside = (jet >= per_entry[entry]) | (pick >= in_entry[entry])
@@ -298,7 +300,7 @@ class RootReader:
             return None
         columns = [
             self._per_event(
-                e.text, self._evaluate(e, piece, self._mapping.objects, first), per_entry, size
+                e.text, self._evaluate(e, piece, self._mapping.objects), per_entry, size
             )
             for e in label
         ]
@@ -362,14 +364,10 @@ def _piece(tree: Any, branches: Collection[str], first: int, last: int) -> dict[
     return {name.split("/")[-1]: piece[name] for name in piece.fields}
 
 
-def _indices(lists: Any) -> NDArray[np.int64]:
-    """(m,) all numbers of an index table; what is beyond int64 stays too large for any list."""
-    flat = np.asarray(ak.to_numpy(ak.flatten(lists, axis=1)))
-    if flat.dtype.kind not in "iu":
-        raise DataError(f"an index table of {flat.dtype}; integers are due")
-    if flat.dtype.kind == "u":
-        flat = np.minimum(flat.astype(np.uint64), np.uint64(2**63 - 1))
-    return np.asarray(flat, np.int64)
+def _widened(values: Any) -> Any:
+    """Short integers as 64-bit ones, so that arithmetic on them does not wrap."""
+    kind = ak.to_numpy(ak.flatten(values, axis=None)).dtype
+    return ak.values_astype(values, np.int64) if kind.kind in "iu" and kind.itemsize < 8 else values
 
 
 def counts_of(lists: Any) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import uproot
 
-from triggerforge.config.data import DataConfig
+from triggerforge.config.data import DataConfig, MappingConfig
 from triggerforge.data.load import load
 from triggerforge.data.source import Batch, Count, EventSource
 from triggerforge.errors import DataError
@@ -203,3 +203,20 @@ def test_mapped_columns_go_by_the_same_rules(tmp_path: Path) -> None:
     np.testing.assert_array_equal(made[:, 1], [0, -4, -2, -4, -1, -4])
     with pytest.raises(DataError, match=r"'sum\(pt\)': event 0: the integer result 184467440"):
         inputs(config, "over")
+    wide = MappingConfig(columns={"m": "number // 5 * 4611686018427387904 * 4"})
+    with pytest.raises(DataError, match=f"'number // 5 .*': event 5: the integer result {2**64}"):
+        for _ in source(
+            config.model_copy(update={"mapping": wide}), inputs={"names": ["m"]}
+        ).inputs():
+            pass  # chunks of 4 events
+
+
+def test_events_of_a_later_chunk_are_called_by_their_number(written: DataConfig) -> None:
+    with pytest.raises(DataError, match=f"event 5: the integer result {2**64}"):
+        for _ in source(written, selection="number // 5 * 4611686018427387904 * 4").batches(
+            Count()
+        ):
+            pass
+    with pytest.raises(DataError, match="event 5: the integer 9007199254740993 is no float64"):
+        for _ in source(written, weights="number // 5 * 9007199254740993").batches(Count()):
+            pass
