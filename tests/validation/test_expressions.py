@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from triggerforge.data.language import arithmetic, lists, operations
 from triggerforge.data.language.operations import FUNCTIONS
-from triggerforge.validation import reference
+from triggerforge.validation import language, reference
 from triggerforge.validation.drawing import TYPES, Draw, draw_columns
 from triggerforge.validation.expressions import Outcome, main, same, ulps
-from triggerforge.validation.reference import Column, Refused
+from triggerforge.validation.language import Column, Refused
 
 
 @settings(max_examples=100, deadline=None)
@@ -135,7 +135,7 @@ def test_the_reference_against_exact_fractions() -> None:
         a, b = rng.uniform(-9, 9), rng.choice([rng.uniform(-9, 9), rng.randint(1, 2**53)])
         columns = {
             "a": Column("float", False, [a]),
-            "b": Column(reference.kind_of_number(b), False, [b]),
+            "b": Column(language.kind_of_number(b), False, [b]),
         }
         for op, exact in (
             ("+", Fraction(a) + Fraction(b)),

@@ -122,6 +122,13 @@ def test_bits_are_cleared_and_zero_divides_to_nan(written: DataConfig) -> None:
     np.testing.assert_array_equal(made[:, 2], [np.nan, 0] * 3)
 
 
+def test_a_divisor_of_zero_ends_in_the_count_of_nan(written: DataConfig, tmp_path: Path) -> None:
+    config = source(written, inputs={"names": ["flags % c_u1"]}).config
+    message = "3 values of the selected events are NaN or infinite, the first is 'flags % c_u1' of event 0"
+    with pytest.raises(DataError, match=message):
+        load(config, None, 1, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("selection", "kept"),
     [
