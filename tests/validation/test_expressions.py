@@ -2,7 +2,9 @@
 
 import math
 import random
+import re
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -97,6 +99,13 @@ def test_a_broken_evaluator_is_seen(
     for arrays, columns in tables:
         seen.look(text, arrays, columns)
     assert not whole.different and seen.different
+
+
+def test_both_evaluators_and_the_page_know_the_same_functions() -> None:
+    assert {n: operation.operands for n, operation in FUNCTIONS.items()} == language.FUNCTIONS
+    page = (Path(__file__).parents[2] / "docs" / "expressions.md").read_text()
+    written = {word for part in re.findall(r"`([a-z0-9 ]+)` \|\n", page) for word in part.split()}
+    assert written >= FUNCTIONS.keys()
 
 
 ROWS = {
