@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triggerforge.config.data import DataConfig, MappingConfig
-from triggerforge.data.expressions import Expression
+from triggerforge.data.expressions import Expression, numbered_from
 from triggerforge.data.readers.base import (
     READERS,
     Chunk,
@@ -128,7 +128,8 @@ class RootReader:
         with reading(self.path, LAYOUT):
             for read in pieces(self.layout, columns, size):
                 entries = len(next(iter(read.values())))
-                chunks = [self._chunk(first, read, events, particles, label)]
+                with numbered_from(first):
+                    chunks = [self._chunk(first, read, events, particles, label)]
                 del read
                 yield chunks.pop()  # held by the consumer alone
                 first += entries
@@ -158,10 +159,10 @@ class RootReader:
             per_entry = counts_of(piece[self.layout.sizer(objects)])
             size = int(per_entry.sum())
         columns = {
-            n: self._per_event(n, self._evaluate(e, piece, objects, first), per_entry, size)
+            n: self._per_event(n, self._evaluate(e, piece, objects), per_entry, size)
             for n, e in events.items()
         }
-        flat, counts = self._constituents(first, piece, particles, per_entry)
+        flat, counts = self._constituents(piece, particles, per_entry)
         return Chunk(
             first=first,
             events=columns,
@@ -173,10 +174,10 @@ class RootReader:
         )
 
     def _evaluate(
-        self, expression: Expression, piece: Mapping[str, Any], collection: str | None, first: int
+        self, expression: Expression, piece: Mapping[str, Any], collection: str | None
     ) -> Any:
         columns = self._columns_of(expression, collection)
-        return expression.evaluate({symbol: piece[name] for symbol, name in columns.items()}, first)
+        return expression.evaluate({symbol: piece[name] for symbol, name in columns.items()})
 
     def _per_event(
         self, name: str, values: Any, per_entry: NDArray[np.int64] | None, size: int
@@ -201,7 +202,6 @@ class RootReader:
 
     def _constituents(
         self,
-        first: int,
         piece: Mapping[str, Any],
         particles: dict[str, Expression],
         per_entry: NDArray[np.int64] | None,
@@ -209,7 +209,7 @@ class RootReader:
         if not particles:
             return {}, None
         mapping, layout = self._mapping, self.layout
-        values = {n: self._evaluate(e, piece, self._inner, first) for n, e in particles.items()}
+        values = {n: self._evaluate(e, piece, self._inner) for n, e in particles.items()}
         if per_entry is not None and not mapping.links:
             values = {n: self._inside(n, v, per_entry) for n, v in values.items()}
         flat, counts = self._same_lengths(values)
@@ -271,7 +271,7 @@ class RootReader:
             return None
         columns = [
             self._per_event(
-                e.text, self._evaluate(e, piece, self._mapping.objects, first), per_entry, size
+                e.text, self._evaluate(e, piece, self._mapping.objects), per_entry, size
             )
             for e in label
         ]

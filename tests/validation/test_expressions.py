@@ -2,7 +2,9 @@
 
 import math
 import random
+import re
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,10 @@ from hypothesis import strategies as st
 
 from triggerforge.data.language import arithmetic, lists, operations
 from triggerforge.data.language.operations import FUNCTIONS
-from triggerforge.validation import reference
+from triggerforge.validation import language, reference
 from triggerforge.validation.drawing import TYPES, Draw, draw_columns
 from triggerforge.validation.expressions import Outcome, main, same, ulps
-from triggerforge.validation.reference import Column, Refused
+from triggerforge.validation.language import Column, Refused
 
 
 @settings(max_examples=100, deadline=None)
@@ -99,6 +101,13 @@ def test_a_broken_evaluator_is_seen(
     assert not whole.different and seen.different
 
 
+def test_both_evaluators_and_the_page_know_the_same_functions() -> None:
+    assert {n: operation.operands for n, operation in FUNCTIONS.items()} == language.FUNCTIONS
+    page = (Path(__file__).parents[2] / "docs" / "expressions.md").read_text()
+    written = {word for part in re.findall(r"`([a-z0-9 ]+)` \|\n", page) for word in part.split()}
+    assert written >= FUNCTIONS.keys()
+
+
 ROWS = {
     "n": Column("integer", False, [2**60 + 1, -7, 0]),
     "x": Column("float", False, [0.1, -2.5, math.inf]),
@@ -135,7 +144,7 @@ def test_the_reference_against_exact_fractions() -> None:
         a, b = rng.uniform(-9, 9), rng.choice([rng.uniform(-9, 9), rng.randint(1, 2**53)])
         columns = {
             "a": Column("float", False, [a]),
-            "b": Column(reference.kind_of_number(b), False, [b]),
+            "b": Column(language.kind_of_number(b), False, [b]),
         }
         for op, exact in (
             ("+", Fraction(a) + Fraction(b)),
