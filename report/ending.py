@@ -1,9 +1,11 @@
 """What a run says at its end: whether it was a quick one, its key figures, whether all agree."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from triggerforge.reasons import said_once
-from triggerforge.report.material import not_run
+from triggerforge.report.material import not_run, reading
 from triggerforge.report.quality import accuracy_line
 from triggerforge.report.quick import banner
 from triggerforge.report.tables.parity import verdict
@@ -17,8 +19,12 @@ def ending(run: Path) -> str:
     Raises ArtifactError if its result.json is missing, damaged or of another version.
     """
     result = read_result(run / "result.json")
+    with reading("the run's ending"):
+        return "\n".join([*_lines(result), f"report: {run / 'report.html'}"])
+
+
+def _lines(result: Mapping[str, Any]) -> list[str]:
     lines = list(banner(result)) or [line for line in [accuracy_line(result)] if line]
     lines += [in_words(entry) for entry in nearest(result)]
     lines.append(f"parity: {verdict(result.get('parity') or ()).sentence}")
-    lines += [f"not run: {what}: {why}" for what, why in said_once(not_run(result))]
-    return "\n".join([*lines, f"report: {run / 'report.html'}"])
+    return lines + [f"not run: {what}: {why}" for what, why in said_once(not_run(result))]

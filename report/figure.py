@@ -60,7 +60,7 @@ def _svg(figure: Figure) -> str:
     the first time for its layout alone.
     """
     engine = figure.get_layout_engine()
-    if engine is not None:
+    if engine is not None and figure.axes:
         engine.execute(figure)
         figure.set_layout_engine(None)
     buffer = io.StringIO()

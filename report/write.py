@@ -11,7 +11,7 @@ from triggerforge import __version__
 from triggerforge.config.report import ReportConfig
 from triggerforge.report.blocks import NotRun
 from triggerforge.report.figure import css_color
-from triggerforge.report.material import Material, gather
+from triggerforge.report.material import Material, gather, reading
 from triggerforge.report.sections import SECTIONS
 from triggerforge.report.summary import reasons, summarize
 from triggerforge.runfolder import write_atomic
@@ -42,6 +42,8 @@ def write_page(material: Material, path: Path) -> None:
         for block, built in blocks
         if isinstance(built, NotRun)
     ]
+    with reading("the summary"):
+        summary, left_out = summarize(material), reasons(material, missing)
     page = (
         _environment()
         .get_template("report.html")
@@ -49,10 +51,11 @@ def write_page(material: Material, path: Path) -> None:
             name=material.name,
             experiment=config.experiment,
             label=config.label,
-            summary=summarize(material),
+            summary=summary,
             sections=sections,
-            missing=reasons(material, missing),
-            context=material.get("context") or {},
+            missing=left_out,
+            git=material.get("context", "git") or {},
+            seed=material.get("context", "seed"),
             version=__version__,
         )
     )

@@ -7,6 +7,7 @@ from triggerforge.reasons import said_once
 from triggerforge.report.blocks import Cell, Table, row
 from triggerforge.report.material import MODELS, Material
 from triggerforge.report.numbers import DASH, count, finite, number, percent, with_error
+from triggerforge.report.quality import signed
 from triggerforge.report.style import MODEL_NAMES
 
 Entry = Mapping[str, Any]
@@ -20,8 +21,8 @@ def working_points(material: Material) -> Table:
     rows = [
         row(
             f"{number(e['target_khz'])} kHz, {MODEL_NAMES.get(e['model'], e['model'])}",
-            number(e["threshold"], 6),
-            DASH if e["threshold_lsb"] is None else f"{e['threshold_lsb']:,}",
+            _value(e),
+            count(e["threshold_lsb"]),
             with_error(e["rate_khz"], e["rate_err_khz"], "kHz"),
             count(e["events"]),
             *(_efficiency(e, name) for name in signals),
@@ -74,7 +75,7 @@ def headline(material: Material) -> Table | None:
 
 def nearest(result: Entry) -> list[Entry]:
     """The rows of `rates` of the model nearest to the hardware."""
-    entries = [e for e in result.get("rates") or () if isinstance(e, Mapping)]
+    entries = list(result.get("rates") or ())
     last = next((m for m in reversed(MODELS) if any(e.get("model") == m for e in entries)), None)
     return [e for e in entries if e.get("model") == last]
 
@@ -102,7 +103,13 @@ def model_name(entry: Entry) -> str:
 
 def _threshold(entry: Entry) -> str:
     lsb = finite(entry.get("threshold_lsb"))
-    return number(entry.get("threshold"), 6) + ("" if lsb is None else f" = {count(lsb)} LSB")
+    return _value(entry) + ("" if lsb is None else f" = {count(lsb)} LSB")
+
+
+def _value(entry: Entry) -> str:
+    """The threshold as the score's number, without zeros behind it."""
+    value = finite(entry.get("threshold"))
+    return DASH if value is None else f"{value:.6g}"
 
 
 def _share(entry: Entry, name: str) -> str:
@@ -116,5 +123,4 @@ def _efficiency(entry: Entry, name: str) -> Cell:
     if change is None:
         return Cell(found)
     error = entry["efficiency_minus_float_err"].get(name)
-    sign = "+" if change > 0 else ""
-    return Cell(f"{found} ({sign}{percent(change, error)})")
+    return Cell(f"{found} ({signed(change, error, '%', 100.0)})")

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from triggerforge.config.report import ReportConfig
 from triggerforge.data.contract import InputContract, InputFeature
 from triggerforge.data.dataset import Dataset, Splits
 from triggerforge.data.scores import write_logits
 from triggerforge.data.splits import save_splits
 from triggerforge.fixedpoint import FixedFormat
+from triggerforge.report.material import gather
+from triggerforge.report.minus_float import with_differences
 from triggerforge.result import RESULT_VERSION, context
 from triggerforge.training.task import Task
 
@@ -86,7 +89,9 @@ def build_run(
     ):
         assert model in ("float", "quantized", "firmware")
         write_logits(folders[stage], values)
-    return FakeRun(_result(classes, splits, scores), folders)
+    result = _result(classes, splits, scores)
+    made = with_differences(gather(ReportConfig(), result, folders))
+    return FakeRun(dict(made.result), folders)
 
 
 @pytest.fixture
@@ -116,7 +121,7 @@ def _result(classes: tuple[str, ...], splits: Splits, scores: dict[str, Any]) ->
     test = splits.test
     return {
         "version": RESULT_VERSION,
-        "context": context(7),
+        "context": context(7) | {"stages": _stages(), "quick": False},
         "data": {"source": ["events.root"], "events": {"test": EVENTS}, "classes": list(classes)},
         "metrics": {
             model: Task.of(splits).metrics(
@@ -163,6 +168,15 @@ def _result(classes: tuple[str, ...], splits: Splits, scores: dict[str, Any]) ->
             | {"allowed": list(f.format.range)}
             for i, f in enumerate(test.contract.features)
         ],
+        "overflow_audit": [
+            {"layer": layer, "tensor": tensor, "kind": kind, "events": EVENTS}
+            | {"overflows": overflows, "values": 8 * EVENTS}
+            for layer, tensor, kind, overflows in (
+                ("fc1", "output", "sat", 9),
+                ("fc1", "kernel sum", "wrap", 0),
+                ("fc2", "input", "wrap", 2),
+            )
+        ],
         "resources": {
             "part": "xcvu13p-flga2577-2-e",
             "clock_ns": 5.0,
@@ -196,6 +210,14 @@ def _result(classes: tuple[str, ...], splits: Splits, scores: dict[str, Any]) ->
                 ("alir", "quantized", "copy"),
             )
         ],
+    }
+
+
+def _stages() -> dict[str, Any]:
+    made = {"commit": "0123456789abcdef", "tools": {"torch": "2.13.0", "keras": "3.15.1"}}
+    return {
+        stage: {**made, "made": f"2026-11-28T12:0{i}:00Z"}
+        for i, stage in enumerate(("data", "train", "compress"))
     }
 
 
