@@ -12,6 +12,9 @@ from triggerforge.report.tables.parity import verdict
 from triggerforge.report.tables.working_points import in_words, nearest
 from triggerforge.result import read_result
 
+_OF_BANNER = 3
+"""its lines for a terminal: that it is a quick run, how small, how good; settings stand in the report"""
+
 
 def ending(run: Path) -> str:
     """A few lines about the run in the folder `run`.
@@ -24,7 +27,7 @@ def ending(run: Path) -> str:
 
 
 def _lines(result: Mapping[str, Any]) -> list[str]:
-    lines = list(banner(result)) or [line for line in [quality_line(result)] if line]
+    lines = list(banner(result)[:_OF_BANNER]) or [line for line in [quality_line(result)] if line]
     lines += [in_words(entry) for entry in nearest(result)]
     lines.append(f"parity: {verdict(result.get('parity') or ()).sentence}")
     return lines + [f"not run: {what}: {why}" for what, why in said_once(not_run(result))]
