@@ -7,14 +7,14 @@ import hashlib
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from triggerforge.compression.backend import hgq, keras
 
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from triggerforge.compression import alir_layers as _alir_layers  # noqa: F401 (registers)
 from triggerforge.compression.bitmap import ebops, layer_bits
+from triggerforge.compression.layer_tree import operations
 from triggerforge.compression.reference import (
     Reference,
     keras_bytes,
@@ -40,6 +41,7 @@ from triggerforge.errors import ArtifactError, DataError, ModelError, ParityErro
 from triggerforge.fixedpoint import FixedFormat
 from triggerforge.runfolder import write_atomic
 
+T = TypeVar("T")
 FORMAT_VERSION = 1
 MODEL_FILE = "model.tfq"
 """name of the quantised model in the folder of the stage `compress`"""
@@ -89,10 +91,16 @@ class QuantizedModel:
         return made
 
     def predict(self, x: NDArray[Any], threads: int = 0) -> NDArray[np.float64]:
-        """Outputs (N, outputs), exact, for x (N, *contract.shape) on the contract's grid.
+        """Outputs (N, outputs), exact, for x (N, *contract.shape), put on the contract's grid first.
 
         `threads` 0 takes all cores. Raises DataError for another shape, NaN or inf.
         """
+        values = np.asarray(x)
+        fits = values.shape[1:] == self.contract.shape
+        return self.compute(self.contract.on_grid(values) if fits else values, threads)
+
+    def compute(self, x: NDArray[Any], threads: int = 0) -> NDArray[np.float64]:
+        """`predict` for x that is on the grid already, which is not looked at."""
         width = self.alir.shape[0]
         fits = np.shape(x)[1:] == self.contract.shape
         inputs = np.ascontiguousarray(np.reshape(x, (-1, width) if fits else -1), np.float64)
@@ -125,11 +133,15 @@ class QuantizedModel:
         return load_keras(self.keras_file)
 
     def reference(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        """HGQ2's outputs (N, outputs) for x (N, *contract.shape) on the grid, in wide enough floats.
+        """HGQ2's outputs (N, outputs) for x (N, *contract.shape), in wide enough floats.
 
-        What every engine is compared with.
+        x is put on the contract's grid first. What every engine is compared with.
         """
-        return self._reference.predict(x)
+        return self._reference.predict(self.contract.on_grid(np.asarray(x)))
+
+    def in_reference(self, work: Callable[[keras.Model], T]) -> T:
+        """What `work` makes of HGQ2's model, in the floats in which `reference` computes."""
+        return self._reference.run(work)
 
     @cached_property
     def _reference(self) -> Reference:
@@ -254,7 +266,7 @@ def _rounded_weights(model: keras.Model) -> Iterator[None]:
     They are the same in every precision; a latent weight next to a rounding edge is not.
     """
     latent = []
-    for layer in model.layers:
+    for _, layer in operations(model):
         if type(layer) in _WEIGHTED:  # a subclass may fold more into its weights
             for variable, quantised in ((layer._kernel, layer.qkernel), (layer.bias, layer.qbias)):
                 if variable is not None:

@@ -66,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     check.set_defaults(call=_check)
     score = verbs.add_parser("score", help="append a run's scores to a copy of an event file")
     score.add_argument("config", type=Path, help="the run's YAML file")
-    score.add_argument("file", type=Path, help="event file in the format of the run's input")
+    score.add_argument("file", help="event file or URL, in the format of the run's input")
     score.add_argument("-o", "--output", type=Path, required=True, help="*.root or *.parquet")
     score.add_argument(
         "--engine",
@@ -154,9 +154,10 @@ def _check(options: argparse.Namespace) -> None:
 def _score(options: argparse.Namespace) -> None:
     from triggerforge.config.load import load_config
     from triggerforge.pipeline import Run, score
+    from triggerforge.remote import file_of
 
     run = Run(load_config(options.config, options.set, options.quick), options.runs)
-    score(run, options.file, options.output, *options.engine.split(","))
+    score(run, file_of(options.file), options.output, *options.engine.split(","))
 
 
 def _rates(options: argparse.Namespace) -> None:

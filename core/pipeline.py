@@ -197,6 +197,8 @@ class Stage:
     wanted: Callable[[RunConfig], bool] = lambda config: True
     files: Callable[[RunConfig], list[Path]] = lambda config: []
     """the user's files that it reads beside those of its section"""
+    version: int = 1
+    """raised where the same configuration and files give other bytes than before"""
     shared: bool = False
     """whether a run may take what another run of the same root has made with the same key"""
 
@@ -205,7 +207,7 @@ STAGES = (
     Stage(
         "generate", (), _generate, wanted=lambda config: config.generate is not None, shared=True
     ),
-    Stage("data", ("generate",), _data, files=_contract_file),
+    Stage("data", ("generate",), _data, files=_contract_file, version=2),
     Stage("train", ("data",), _train, wanted=lambda config: config.compress.model is None),
     Stage("compress", ("train",), _compress),
     Stage("export", ("compress",), _export),
@@ -294,17 +296,19 @@ def _require_model_file(config: RunConfig, target: str, needed: list[Stage]) -> 
 def score(run: Run, source: Path, output: Path, *engines: str) -> None:
     """Appends the scores of the first engine that can run to a copy of `source`, which needs no labels.
 
-    What the engines are made of is made first, if it is not there; result.json stays as it is.
+    Both files are looked at first. Then what the engines are made of is made, if it is not there;
+    result.json stays as it is.
     Raises RegistryError for an unknown engine, DataError for a file that does not fit, ArtifactError
     or MissingToolError where the run has no such firmware.
     """
     import triggerforge.firmware.engines  # noqa: F401  registers "hls4ml" and "rtl"
-    from triggerforge.data.score import score_file
+    from triggerforge.data.score import require_scorable, score_file
     from triggerforge.export.runtime import ENGINES, first_engine
     from triggerforge.training.task import Task
 
     for engine in engines:
         ENGINES[engine]  # an unknown one is said before anything is made
+    require_scorable(run.config.data, source, output)
     _make(run, "firmware" if set(engines) & set(_FIRMWARE_ENGINES) else "export")
     runtime = first_engine(engines, run.engines)
     say(f"scores by the engine {runtime.name}")
@@ -341,7 +345,8 @@ def _key(run: Run, stage: Stage, contents: dict[str, str]) -> str:
     own = [*section.input_files(), *stage.files(run.config)]
     files = sorted(file_identity(path) for path in own if path.is_file())
     upstream = [contents.get(name, "") for name in stage.upstream]
-    return key_of(__version__, stage.name, section.identity(), run.config.seed, files, upstream)
+    made_by = (__version__, stage.name, stage.version)
+    return key_of(*made_by, section.identity(), run.config.seed, files, upstream)
 
 
 def _records(run: Run, names: Iterable[str]) -> list[Path]:

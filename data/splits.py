@@ -19,7 +19,7 @@ SPLITS_FILE = "splits.h5"
 PARTS = ("train", "validation", "test")
 Indices = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 """those of the events for training, validation and test"""
-_VERSION = 2
+_VERSION = 3
 
 
 def split_indices(

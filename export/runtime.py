@@ -23,6 +23,7 @@ from triggerforge.registry import Registry
 
 if TYPE_CHECKING:  # onnxruntime alone needs neither Keras nor torch
     from triggerforge.compression.quantized_model import QuantizedModel
+    from triggerforge.data.contract import InputContract
     from triggerforge.training.trained import TrainedModel
 
 
@@ -37,14 +38,17 @@ class Runtime(Protocol):
     def predict(self, x: NDArray[np.float32]) -> NDArray[Any]:
         """Outputs (N, outputs) for x (N, *contract.shape), float32.
 
-        Quantised engines want x on the contract's grid (`InputContract.quantize`).
-        Raises ModelError for another shape or type.
+        Quantised engines put x on the contract's grid first (`inputs_on_grid`): `predict(x)` is
+        `predict(contract.quantize(x))`. Raises ModelError for another shape or type, quantised engines
+        DataError for NaN and inf.
         """
 
     def bind(self, x: NDArray[np.float32], y: NDArray[Any]) -> Callable[[], None]:
         """A call that reads x and writes y, both kept and reused: the hot loop.
 
-        y has the shape and type of `predict(x)`. Raises ModelError otherwise.
+        y has the shape and type of `predict(x)`. Raises ModelError otherwise. A quantised engine's x
+        must lie on the contract's grid when the call is made: it is not looked at, and of numbers off
+        the grid each engine makes what it does by itself.
         """
 
 
@@ -86,6 +90,14 @@ def require_inputs(x: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float3
             "quantize with the input contract, or use x.astype(np.float32)"
         )
     return np.ascontiguousarray(x)
+
+
+def inputs_on_grid(x: NDArray[Any], contract: "InputContract") -> NDArray[np.float32]:
+    """What a quantised engine computes on: x, rounded as the contract says where it is off the grid.
+
+    Raises ModelError unless x is float32 (N, *contract.shape), DataError for NaN and inf.
+    """
+    return contract.on_grid(require_inputs(x, contract.shape))
 
 
 def require_buffers(

@@ -14,6 +14,7 @@ from triggerforge.errors import ArtifactError, MissingToolError
 from triggerforge.export.engines.fixed import FixedBatchRuntime
 from triggerforge.export.files import read_onnx
 from triggerforge.export.metadata import read_metadata
+from triggerforge.export.runtime import inputs_on_grid
 
 Provider = tuple[str, dict[str, str]]
 _TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64}
@@ -51,6 +52,10 @@ class OnnxRuntime(FixedBatchRuntime):
         super().__init__(name, self.contract.shape, int(output.shape[-1]), kind)
         self.model = model
         self.device = "cpu" if self._providers == (_CPU,) else "cuda"
+
+    def predict(self, x: NDArray[np.float32]) -> NDArray[Any]:
+        """Outputs (N, outputs)."""
+        return super().predict(inputs_on_grid(x, self.contract) if self.model == "quantized" else x)
 
     def build(self, events: int) -> Any:
         """A session."""

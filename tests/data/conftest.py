@@ -183,6 +183,8 @@ def write_parquet(path: Path, jets: Jets) -> Path:
 
 
 def write_energyflow(path: Path, jets: Jets) -> Path:
+    """Under a name as the published files have; it tells what the labels mean."""
+    path = path.with_name("QG_jets_toy.npz")
     columns = (jets.pt, jets.eta, jets.phi, jets.pdgid)
     table = np.stack([jets.padded(c, 30) for c in columns], axis=2)
     np.savez(path, X=table, y=jets.label.astype(float))

@@ -205,7 +205,8 @@ def test_pfnano_constituents_of_real_jets(
 
 def test_real_quark_and_gluon_jets(tmp_path: Path, shared: Callable[[str], Path]) -> None:
     path = shared("quarkgluon_sample/qg_pf_vectors.npy")
-    config, _ = prepared(path, tmp_path, inputs={"kind": "constituents", "constituents": 128})
+    inputs = {"kind": "constituents", "constituents": 128}
+    config, _ = prepared(path, tmp_path, inputs=inputs, classes=["gluon", "quark"])
     splits = load(config, None, 1, tmp_path)
     multiplicity = splits.train.mask.sum(axis=1)
     means = [multiplicity[splits.train.y == i].mean() for i in range(2)]

@@ -18,6 +18,7 @@ from triggerforge.config.firmware import (
 )
 from triggerforge.errors import (
     ArtifactError,
+    DataError,
     MissingToolError,
     ModelError,
     ParityError,
@@ -95,6 +96,21 @@ def test_engine_gives_the_models_bits(
     engine = ENGINES[name](source)
     assert (engine.name, engine.model) == (name, "quantized")
     np.testing.assert_array_equal(engine.predict(x), quantized.predict(x))
+
+
+@pytest.mark.parametrize("name", ["hls4ml", "rtl"])
+def test_engine_puts_its_inputs_on_the_grid(
+    quantized: QuantizedModel, source: EngineSource, name: str
+) -> None:
+    """Ties, numbers between the steps, and beyond the range."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(400, 3)).astype(np.float32) * 3
+    x[::2] = np.round(x[::2] * 32) / 32 + 1 / 64
+    on_grid = quantized.contract.quantize(x)
+    assert (on_grid != x).any(axis=1).all()
+    np.testing.assert_array_equal(ENGINES[name](source).predict(x), quantized.compute(on_grid))
+    with pytest.raises(DataError, match="NaN or inf"):
+        ENGINES[name](source).predict(np.full((1, 3), np.nan, np.float32))
 
 
 @pytest.mark.parametrize("name", ["hls4ml", "rtl"])

