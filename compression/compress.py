@@ -84,6 +84,7 @@ def compress(
     accuracy = goal.measure(validation.teacher)
     module = _pruned(config, trained)
     job = _Job(config, module, splits, goal, accuracy, seed, folder)
+    keras.backend.clear_session()  # names of layers count from one, whatever was made before
     keras.utils.set_random_seed(seed)
     chosen = _METHODS[config.method](job)
     quantized = QuantizedModel.from_keras(chosen.model, trained.contract, trained.task.outputs)

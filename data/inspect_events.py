@@ -93,8 +93,9 @@ def inspect_events(
     """
     check_file(path)
     trees = _trees(path)
-    config = DataConfig(
-        source=(str(path),), format=format, mapping=MappingConfig(tree=tree, objects=objects)
+    mapping = MappingConfig(tree=tree, objects=objects)
+    config = DataConfig.model_validate(
+        {"source": [str(path)], "format": format, "mapping": mapping}
     )
     notes: list[str] = []
     if tree is None and len(trees) > 1 and not any(name in USUAL for name in trees):

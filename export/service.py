@@ -10,7 +10,7 @@ from triggerforge.errors import ArtifactError, ConfigError, TriggerForgeError
 from triggerforge.export.files import FLOAT_FILE, QUANTIZED_FILE, read_onnx
 from triggerforge.export.model_repository import add_version, next_version
 from triggerforge.export.service_config import KINDS, ServiceSettings, require_whole, served
-from triggerforge.runfolder import locked
+from triggerforge.locks import locked
 
 MODELS = {"quantized": QUANTIZED_FILE, "float": FLOAT_FILE}
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
