@@ -1,6 +1,5 @@
 """The stages in their order, and how each is called. Rooms are imported when their stage runs."""
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -459,7 +458,7 @@ def _collected(run: Run, folders: list[Path]) -> dict[str, Any]:
     sizes = run.config.quick
     result["context"] |= {"quick": sizes is not None}
     if sizes:
-        result["context"]["quick_sizes"] = json.loads(json.dumps(sizes, default=str))
+        result["context"]["quick_sizes"] = sizes
     return result
 
 

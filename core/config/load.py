@@ -38,7 +38,7 @@ def load_config(path: Path, settings: Sequence[str] = (), quick: bool = False) -
     for setting in settings:
         _apply(tree, setting)
     config = validated(RunConfig, tree, path)
-    return config.made_quick(_sizes(overlay, tree, whole)) if quick else config
+    return config.made_quick(_sizes(overlay, config, whole)) if quick else config
 
 
 def validated(model: type[M], tree: Mapping[str, Any], path: Path) -> M:
@@ -59,17 +59,37 @@ def _overlay(tree: dict[str, Any], overlay: Mapping[str, Any]) -> None:
 
 
 def _sizes(
-    overlay: Mapping[str, Any], tree: Any, whole: Any, path: tuple[str, ...] = ()
+    overlay: Mapping[str, Any], config: RunConfig, whole: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """Each key of the quick section with its value in `tree` and in the `whole` run's."""
-    found: dict[str, dict[str, Any]] = {}
-    for key, value in overlay.items():
-        mine, other = (t.get(key) if isinstance(t, Mapping) else None for t in (tree, whole))
-        if isinstance(value, Mapping):
-            found |= _sizes(value, mine, other, (*path, str(key)))
-        else:
-            found[".".join((*path, str(key)))] = {"quick": mine, "whole": other}
+    """Each key of the quick section that changes something: its value in `config` and in the whole run.
+
+    The whole run's is None where the file without its quick section is no valid configuration.
+    """
+    try:
+        full = RunConfig.model_validate(whole).model_dump(mode="json")
+    except ValidationError:
+        full = {}
+    mine = config.model_dump(mode="json")
+    found = {}
+    for path in _leaves(overlay):
+        quick, other = _at(mine, path), _at(full, path)
+        if quick != other:
+            found[".".join(path)] = {"quick": quick, "whole": other}
     return found
+
+
+def _leaves(overlay: Mapping[str, Any], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    for key, value in overlay.items():
+        here = (*path, str(key))
+        found += _leaves(value, here) if isinstance(value, Mapping) else [here]
+    return found
+
+
+def _at(tree: Any, path: Sequence[str]) -> Any:
+    for key in path:
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree
 
 
 def _apply(tree: dict[str, Any], setting: str) -> None:

@@ -128,7 +128,11 @@ def test_a_quick_run_knows_what_was_made_small(config: Path) -> None:
     quick = load_config(config, ["train.epochs=7"], quick=True)
     assert quick.quick is not None
     assert quick.quick["train.epochs"] == {"quick": 7, "whole": 30}
-    assert quick.quick["firmware.vectors"] == {"quick": 64, "whole": None}
+    assert quick.quick["firmware.vectors"] == {
+        "quick": 64,
+        "whole": load_config(config).firmware.vectors,
+    }
+    assert "train.model.name" not in quick.quick  # mlp in both
     assert all("{" not in key for key in quick.quick)
     assert quick.model_copy().quick == quick.quick
 

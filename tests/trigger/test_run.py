@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.report.figures import figures_drawn, require_labels
 from tests.trigger.conftest import SCORE, dataset
 from triggerforge import cli
 from triggerforge.config.report import ReportConfig
@@ -76,8 +77,10 @@ def test_every_block_of_the_report_is_made(finished: Path) -> None:
     material = gather(ReportConfig(), result, {})
     (section,) = (s for s in SECTIONS if s.only_with == "trigger")
     assert section.wanted(result) and not section.wanted({"metrics": {}})
-    for block in section.blocks:
-        assert not isinstance(block.build(material), NotRun), block.title
+    with figures_drawn() as figures:
+        for block in section.blocks:
+            assert not isinstance(block.build(material), NotRun), block.title
+    require_labels(figures, ("npv", "lumi"))
 
 
 def test_without_a_menu_the_report_says_so(make_run: MakeRun, config: TriggerConfig) -> None:
