@@ -22,6 +22,7 @@ import numpy as np
 from alkaid.types import CombLogic
 from numpy.typing import NDArray
 
+from triggerforge.compression import tables as _tables  # noqa: F401 (what a file may hold)
 from triggerforge.errors import ArtifactError
 
 T = TypeVar("T")

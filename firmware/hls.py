@@ -14,7 +14,7 @@ from triggerforge.command import run_tool
 from triggerforge.compression.quantized_model import QuantizedModel
 from triggerforge.config.firmware import FirmwareConfig
 from triggerforge.data.contract import InputContract
-from triggerforge.errors import MissingToolError, ModelError, ToolFailedError
+from triggerforge.errors import ConfigError, MissingToolError, ModelError, ToolFailedError
 from triggerforge.firmware.hls_saturation import ends_are_kept
 from triggerforge.firmware.library import seal_library
 from triggerforge.fixedpoint import FixedFormat
@@ -128,7 +128,16 @@ def port_format(contract: InputContract) -> FixedFormat:
     signed = any(fmt.signed for fmt in formats)
     integer = max(fmt.integer + (signed and not fmt.signed) for fmt in formats)
     fraction = max(fmt.fraction for fmt in formats)
-    return FixedFormat(integer + fraction, integer, signed)
+    try:
+        return FixedFormat(integer + fraction, integer, signed)
+    except ConfigError as error:
+        largest = max(contract.features, key=lambda feature: feature.format.integer)
+        finest = max(contract.features, key=lambda feature: feature.format.fraction)
+        raise ModelError(
+            f"hls4ml has one type for all inputs: {largest.name!r} ({largest.format}) and "
+            f"{finest.name!r} ({finest.format}) need {integer + fraction} bits together, at most 52 are "
+            "possible; give them formats of a more similar scale in data.precision.formats"
+        ) from error
 
 
 def _make_movable(folder: Path) -> None:
