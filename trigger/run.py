@@ -42,9 +42,8 @@ def rates(
     models = read_scores(config, splits.test, run, formats)
     seeds = decisions(config.menu, collect(config.objects, splits.test)) if config.menu else {}
     points = working_points(models, config.target_rates)
-    for reason in dict.fromkeys(points.refused.values()):
-        names = ", ".join(what for what, why in points.refused.items() if why == reason)
-        say(f"trigger: no working point for {names}: {reason}")
+    for reason, what in points.reasons().items():
+        say(f"trigger: no working point for {', '.join(what)}: {reason}")
     hardware = models[-1]
     mine = [point for point in points.found if point.model == hardware.model]
     masks = {name: mask[: len(hardware.score)] for name, mask in seeds.items()}

@@ -65,6 +65,13 @@ class Points:
     refused: Mapping[str, str]
     """"model at target" → reason"""
 
+    def reasons(self) -> dict[str, list[str]]:
+        """Reason → what was refused for it: often the sample's, and the same for every model."""
+        found: dict[str, list[str]] = {}
+        for what, why in self.refused.items():
+            found.setdefault(why, []).append(what)
+        return found
+
 
 def working_points(models: Iterable[Scored], targets: Iterable[float]) -> Points:
     """Every model at every target rate [kHz], the float model first so that others compare with it.
