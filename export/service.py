@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from triggerforge.border import answer
 from triggerforge.errors import ArtifactError, ConfigError, TriggerForgeError
 from triggerforge.export.files import FLOAT_FILE, QUANTIZED_FILE, read_onnx
 from triggerforge.export.model_repository import add_version, next_version
@@ -144,4 +145,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(main, "triggerforge.export.service"))
