@@ -12,7 +12,7 @@ from triggerforge.config.data import DataConfig
 from triggerforge.data.expressions import Expression
 from triggerforge.data.features import HIGH_LEVEL
 from triggerforge.data.kinematics import EVENT
-from triggerforge.data.l1.layout import INPUTS
+from triggerforge.data.l1.layout import INPUTS, REGIONS
 from triggerforge.data.labels import LabelCandidate, is_symbol, label_candidates
 from triggerforge.data.readers.base import READERS, Reader, Request
 from triggerforge.data.readers.root import RootReader
@@ -65,8 +65,9 @@ def suggested(reader: Reader, config: DataConfig) -> Suggestion:
     section: dict[str, Any] = {"source": list(config.source), "format": reader.format}
     if config.mapping.tree:
         section["mapping"] = {"tree": config.mapping.tree}
-    if reader.classes:
-        return Suggestion(section | {"inputs": _known_inputs(reader)}, ())
+    if reader.classes or reader.labelled:
+        section |= {"inputs": _known_inputs(reader)}
+        return Suggestion(section, ()) if reader.classes else _numbered(section, reader)
     if isinstance(reader, RootReader):
         mapping = _mapping(reader.layout, reader.objects, config.mapping.tree)
         if mapping:
@@ -95,10 +96,21 @@ def suggested(reader: Reader, config: DataConfig) -> Suggestion:
     return Suggestion(section, labels, tuple(notes))
 
 
+def _numbered(section: dict[str, Any], reader: Reader) -> Suggestion:
+    """The file numbers its classes and does not name them."""
+    label = next(iter(reader.chunks(Request(), LOOK))).label
+    assert label is not None
+    names = [f"class_{number}" for number in range(max(int(label.max()) + 1, 2))]
+    note = "the file numbers its classes and does not name them: put their names into data.classes"
+    return Suggestion(section | {"classes": names}, (), (note,))
+
+
 def _known_inputs(reader: Reader) -> dict[str, Any]:
     """Inputs of files that have the columns which a kind of inputs is made for."""
     if reader.event_columns.issuperset(INPUTS):
         return {"kind": "l1_objects"}
+    if reader.event_columns.issuperset(REGIONS):
+        return {"kind": "l1_regions"}
     if reader.event_columns.issuperset(HIGH_LEVEL):
         return {"kind": "features", "names": list(HIGH_LEVEL)}
     four = ({"pt", "eta", "phi"}, {"px", "py", "pz"}, {"pt", "rapidity", "phi"})

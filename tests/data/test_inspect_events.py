@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import awkward as ak
+import h5py
 import numpy as np
 import pytest
 import uproot
@@ -142,6 +143,24 @@ def test_files_of_no_use_are_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_a_parquet_table_and_a_map_of_regions(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    label = rng.integers(0, 2, 200)
+    table = {"a": rng.normal(size=200), "b": rng.normal(size=200), "label": label}
+    ak.to_parquet(ak.Array(table), tmp_path / "x.parquet")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["CaloRegions"] = rng.integers(0, 1024, (200, 18, 14))
+        file["is_signal"] = label
+    kinds = {"x.parquet": ("parquet", "features"), "x.h5": ("regions", "l1_regions")}
+    for name, (form, kind) in kinds.items():
+        found = inspect_events(tmp_path / name)
+        assert found.format == form and found.suggestion["inputs"]["kind"] == kind
+        assert len(found.suggestion["label"]) == 2
+        assert (
+            len(load(DataConfig.model_validate(found.suggestion), None, 1, tmp_path).train) == 100
+        )
+
+
 REAL = {
     "cms_root_samples/nano_dimuon.root": ("nanoaod", "Jet"),
     "cms_root_samples/scouting_nano.root": ("root", "ScoutingFatJet"),
@@ -166,5 +185,5 @@ def test_real_files_are_described_and_their_suggestion_runs(
 
 def test_the_formats_tried_here_are_all_but_those_of_level_1() -> None:
     level1 = {"l1", "l1nano", "adc2021"}
-    tried = {*LAYOUTS.values(), *(form for form, _ in REAL.values())}
+    tried = {*LAYOUTS.values(), *(form for form, _ in REAL.values()), "parquet", "regions"}
     assert tried == set(get_args(Format)) - level1 - {"auto"}

@@ -140,7 +140,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "another tree": ({"mapping": {"tree": "evt"}}, r"no tree 'evt' \(did you mean 'ev'"),
     "a collection": ({"mapping": {"objects": "Jets"}}, "no collection .* did you mean 'Jet'"),
-    "a keyword": ({"inputs": {"names": ["lambda"]}}, "'lambda' is no expression"),
+    "a keyword": ({"inputs": {"names": ["lambda"]}}, "'lambda': is no expression"),
     "an index table": (
         {
             "mapping": {

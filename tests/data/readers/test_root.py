@@ -116,6 +116,22 @@ def test_nested_records_of_an_rntuple(tmp_path: Path, jets: Any) -> None:
     np.testing.assert_allclose(batch.inputs.raw[batch.inputs.mask][:, 0], jets.pt, rtol=1e-6)
     np.testing.assert_array_equal(batch.inputs.mask.sum(axis=1), jets.counts)
     np.testing.assert_array_equal(batch.observables["met"], np.repeat(np.arange(30), 2))
+    columns = {"n": "count(cand.pt)", "share": "max(cand.pt) / pt", "jets": "count(Jet.pt)"}
+    few = {"objects": "Jet", "columns": columns}
+    _, batch = read(path, mapping=few, inputs={"names": list(columns)}, label=CLASSES)
+    np.testing.assert_array_equal(batch.inputs.raw[:, 0], jets.counts)
+    leading = [part[0] for part in np.split(jets.pt, np.cumsum(jets.counts)[:-1])]
+    np.testing.assert_allclose(batch.inputs.raw[:, 1], leading / axis["pt"], rtol=1e-6)
+    assert (batch.inputs.raw[:, 2] == 2).all()
+    bad: dict[str, tuple[dict[str, Any], str]] = {
+        "cand.pt": (few, "'x' has a list for each of 'Jet'; a single number is due"),
+        "sum(Jet.cand.pt)": ({}, "'Jet.cand.pt' holds lists of lists; make the elements"),
+    }
+    for text, (changes, message) in bad.items():
+        with pytest.raises(DataError, match=message):
+            own = {**changes, "columns": {"x": text}}
+            label = CLASSES if changes else {"a": "met.pt > 3", "b": "met.pt <= 3"}
+            read(path, format="root", mapping=own, inputs={"names": ["x"]}, label=label)
     with pytest.raises(DataError, match="branch 'name' holds text"):
         read(path, mapping={"columns": {"x": "name"}}, inputs={"names": ["x"]}, label=CLASSES)
 
