@@ -244,5 +244,6 @@ def _record(job: _Job, chosen: _Chosen, quantized: QuantizedModel) -> dict[str, 
         "epochs": chosen.training.epochs,
         "seconds": chosen.training.seconds,
         "history": list(chosen.training.history),
+        "trace_check": quantized.trace_check,
         "layers": quantized.layers,
     }

@@ -128,9 +128,11 @@ def test_a_constant_input_has_no_width(value: float) -> None:
     assert constant.format.width == 1 and constant.format.fraction == 0
     assert not contract.quantize(contract.normalize(raw))[:, 0].any()
     assert other.format.width == 11
-    assert max(f.format.integer for f in contract.features) - min(
-        -f.format.fraction for f in contract.features
-    ) <= 12
+    assert (
+        max(f.format.integer for f in contract.features)
+        - min(-f.format.fraction for f in contract.features)
+        <= 12
+    )
 
 
 def test_an_input_that_rarely_differs_keeps_its_values() -> None:
