@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triggerforge.command import run_tool
+from triggerforge.compression.layer_tree import operations
 from triggerforge.compression.quantized_model import QuantizedModel
 from triggerforge.config.firmware import FirmwareConfig
 from triggerforge.data.contract import InputContract
@@ -91,6 +92,7 @@ def _convert(config: FirmwareConfig, quantized: QuantizedModel, folder: Path) ->
     import hls4ml
 
     reference = quantized.keras_model()
+    _count_axes_from_the_end(reference)
     model = {
         "Precision": "ap_fixed<16,6>",  # of what is not quantised; the model's own formats rule
         "ReuseFactor": config.hls.reuse_factor,
@@ -120,6 +122,13 @@ def _convert(config: FirmwareConfig, quantized: QuantizedModel, folder: Path) ->
         },
         **options,
     )
+
+
+def _count_axes_from_the_end(model: Any) -> None:
+    """hls4ml 1.3 takes Keras' axis of a concatenation for one that leaves the batch out."""
+    for _, layer in operations(model):
+        if type(layer).__name__ == "Concatenate" and layer.axis > 0:
+            layer.axis -= len(layer.output.shape)
 
 
 def port_format(contract: InputContract) -> FixedFormat:
