@@ -6,8 +6,9 @@ from importlib.metadata import version
 
 import onnx
 
+from triggerforge.compression.model_json import parse_json
 from triggerforge.data.contract import InputContract
-from triggerforge.errors import ArtifactError, DataError
+from triggerforge.errors import ArtifactError, ConfigError, DataError
 
 CONTRACT = "input_contract"
 CLASSES = "classes"
@@ -36,9 +37,12 @@ def read_metadata(model: onnx.ModelProto) -> tuple[InputContract, tuple[str, ...
     """
     entries = {p.key: p.value for p in model.metadata_props}
     try:
-        contract = InputContract.from_dict(json.loads(entries[CONTRACT]))
-        return contract, tuple(json.loads(entries[CLASSES]))
-    except (KeyError, ValueError, TypeError, DataError) as error:
+        contract = InputContract.from_dict(parse_json(entries[CONTRACT], CONTRACT, "export again"))
+        classes = parse_json(entries[CLASSES], CLASSES, "export again")
+        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+            raise ValueError(f"{CLASSES} are {str(classes)[:80]}")
+        return contract, tuple(classes)
+    except (LookupError, ValueError, TypeError, AttributeError, ConfigError, DataError) as error:
         raise ArtifactError(
             f"the ONNX file carries no readable {CONTRACT!r} and {CLASSES!r} ({error}); export again"
         ) from error

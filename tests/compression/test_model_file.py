@@ -79,7 +79,7 @@ def test_code_in_a_file_does_not_run(tmp_path: Path) -> None:
     entry = keras.Input((4,))
     model = keras.Model(entry, keras.layers.Lambda(lambda x: x + 1)(entry))
     model.save(tmp_path / "lambda.keras")
-    with pytest.raises(ArtifactError, match="Keras cannot read"):
+    with pytest.raises(ModelError, match="layer 'lambda' is of class Lambda, which runs code"):
         from_file(tmp_path / "lambda.keras")
 
 

@@ -14,7 +14,7 @@ from triggerforge.compression.qkeras_file import read_qkeras
 from triggerforge.compression.qkeras_quantizer import parse_quantizer
 from triggerforge.compression.quantized_model import QuantizedModel
 from triggerforge.data.contract import InputContract, InputFeature
-from triggerforge.errors import ModelError, UnsupportedOperationError
+from triggerforge.errors import ArtifactError, ModelError, UnsupportedOperationError
 from triggerforge.fixedpoint import FixedFormat
 
 HERE = Path(__file__).parent
@@ -74,17 +74,26 @@ def test_other_quantizers_are_refused(spec: Any, error: type[Exception]) -> None
 
 
 def edited(tmp_path: Path, edit: Callable[[list[dict[str, Any]]], None]) -> Path:
+    """mlp.h5 with other layers; the last one is the output."""
     path = tmp_path / "edited.h5"
     copy(HERE / "mlp.h5", path)
     with h5py.File(path, "r+") as file:
         config = json.loads(file.attrs["model_config"])
-        edit(config["config"]["layers"])
+        layers = config["config"]["layers"]
+        edit(layers)
+        config["config"]["output_layers"] = [[layers[-1]["config"]["name"], 0, 0]]
         file.attrs["model_config"] = json.dumps(config)
     return path
 
 
 def _softmax(layers: list[dict[str, Any]]) -> None:
-    layers.append({"class_name": "Activation", "config": {"name": "s", "activation": "softmax"}})
+    layers.append(behind("fc3", "Activation", "softmax"))
+
+
+def behind(before: str, kind: str, activation: str) -> dict[str, Any]:
+    """The record of one more layer."""
+    config = {"name": f"after_{before}", "activation": activation}
+    return {"class_name": kind, "config": config, "inbound_nodes": [[[before, 0, 0, {}]]]}
 
 
 def test_a_last_softmax_is_left_out(tmp_path: Path) -> None:
@@ -135,5 +144,5 @@ def test_other_inputs_are_refused() -> None:
 def test_a_damaged_file_is_named(content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "damaged.h5"
     path.write_bytes((HERE / "mlp.h5").read_bytes()[:5000] if content is None else content)
-    with pytest.raises(ModelError, match=r"damaged\.h5 is no QKeras model"):
+    with pytest.raises(ArtifactError, match=r"damaged\.h5 is damaged"):
         read_qkeras(path, contract(6))
