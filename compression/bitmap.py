@@ -44,7 +44,9 @@ def layer_bits(model: keras.Model) -> list[dict[str, Any]]:
     tables has `tables`, `nonzero_tables` and `table_bits_*` of their outputs beside it.
     """
     return [
-        _record(layer) for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)
+        layer_record(layer)
+        for layer in model.layers
+        if not isinstance(layer, keras.layers.InputLayer)
     ]
 
 
@@ -62,7 +64,8 @@ def totals(layers: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _record(layer: Any) -> dict[str, Any]:
+def layer_record(layer: Any) -> dict[str, Any]:
+    """The record of one layer, see `layer_bits`."""
     bits = weight_bits(layer)
     active = bits[bits > 0]
     record: dict[str, Any] = {

@@ -9,7 +9,7 @@ import math
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -32,8 +32,8 @@ _MAX_WEIGHTS = 2**26
 """numbers, those of quantisers too"""
 _MAX_ELEMENTS = 2**20
 """of one tensor of one event"""
-_MAX_PLACE = 64
-"""binary places to either side of the point"""
+_MAX_BITS, _MAX_PLACE = 64, 127
+"""of a number, and to either side of the point: alkaid keeps places in int8"""
 _CODE = {"Lambda", "__lambda__", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer"}
 """classes that run what the file brings along, or load another file"""
 Record = dict[str, Any]
@@ -56,28 +56,30 @@ def load_keras(content: bytes, where: str = "the model") -> keras.Model:
     with checked_hdf5(members[_WEIGHTS], f"{where}: {_WEIGHTS}"):
         pass
     members[_CONFIG] = json.dumps(config).encode()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        path.write_bytes(_zipped(members))
-        return _loaded(
-            lambda: keras.saving.load_model(path, compile=False, safe_mode=True), where, str(path)
-        )
+    return _from_temporary("model.keras", _zipped(members), where)
 
 
 def load_hgq2_h5(content: bytes, where: str = "the model") -> keras.Model:
     """The model in the bytes of the `.h5` file that Keras 3 wrote; raises what `load_keras` raises."""
     with checked_hdf5(content, where) as file:
-        if "model_weights" not in file:
+        if "model_weights" not in file or "model_config" not in file.attrs:
             raise ArtifactError(
-                f"{where} holds no model_weights; save it with model.save('….keras')"
+                f"{where} lacks model_weights or model_config; save it with model.save('….keras')"
             )
         config = parse_json(file.attrs["model_config"], f"{where}: model_config")
         _require_known(config, where)
         legible = _with_config(content, config)
-    with h5py.File(legible, "r") as file:
-        return _loaded(
-            lambda: keras.saving.load_model(file, compile=False, safe_mode=True), where, "nowhere"
-        )
+    return _from_temporary("model.h5", legible, where)
+
+
+def saved_version(ending: str, content: bytes, where: str) -> str:
+    """The version of Keras that saved a `.keras` or `.h5` file; empty where it does not say."""
+    if ending == ".keras":
+        members = read_members(content, KERAS_MEMBERS, where)
+        record = parse_json(members.get("metadata.json", b"{}"), f"{where}: metadata.json")
+        return str(record.get("keras_version", "")) if isinstance(record, dict) else ""
+    with checked_hdf5(content, where) as file:
+        return str(file.attrs.get("keras_version", ""))
 
 
 def keras_bytes(model: keras.Model) -> bytes:
@@ -88,11 +90,11 @@ def keras_bytes(model: keras.Model) -> bytes:
         return path.read_bytes()
 
 
-def _with_config(content: bytes, config: Record) -> BytesIO:
+def _with_config(content: bytes, config: Record) -> bytes:
     copy = BytesIO(content)
     with h5py.File(copy, "r+") as file:
         file.attrs["model_config"] = json.dumps(config)
-    return copy
+    return copy.getvalue()
 
 
 def _zipped(members: dict[str, bytes]) -> bytes:
@@ -103,23 +105,31 @@ def _zipped(members: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def _loaded(load: Callable[[], Any], where: str, hidden: str) -> keras.Model:
-    """What Keras makes of the file, looked over; its own errors in one line.
-
-    `hidden` is a path of ours, not one that a user knows.
-    """
-    try:
-        with _bounded_weights(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a model that is not compiled
-            model = load()
-    except TriggerForgeError:
-        raise
-    except Exception as error:  # Keras raises of all kinds
-        told = first_line(error).replace(hidden, "the file")
-        raise ArtifactError(f"{where}: Keras cannot read the model: {told}") from error
+def _from_temporary(name: str, content: bytes, where: str) -> keras.Model:
+    """What Keras makes of the bytes, looked over; its own errors in one line."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(content)
+        try:
+            with _bounded_weights(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a model that is not compiled
+                model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        except TriggerForgeError:
+            raise
+        except Exception as error:  # Keras raises of all kinds
+            told = _keras_words(error).replace(
+                str(path), "the file"
+            )  # ours, not one that a user knows
+            raise ArtifactError(f"{where}: Keras cannot read the model: {told}") from error
     if isinstance(model, keras.Model):
         _look_over(model, where)
     return model
+
+
+def _keras_words(error: Exception) -> str:
+    """What Keras says, in one line: it puts the reason behind a page of configuration."""
+    reason = str(error).rpartition("Exception encountered: ")[2]
+    return first_line(type(error)(reason) if reason else error)
 
 
 # ---- before Keras sees it ------------------------------------------------------------------------
@@ -257,11 +267,12 @@ def _require_small(layer: Any, told: str) -> None:
 
 def _require_formats(quantizer: Any, told: str) -> None:
     signs, integers, fractions = (np.asarray(v, np.float64) for v in quantizer.quantizer.kif)
-    places = np.concatenate([np.abs(integers).ravel(), np.abs(fractions).ravel()])
-    if not (np.isfinite(places).all() and (places <= _MAX_PLACE).all()):
+    bits = signs + integers + fractions
+    places = np.maximum(np.abs(integers), np.abs(fractions))
+    if not ((places <= _MAX_PLACE).all() and (bits <= _MAX_BITS).all()):  # NaN is not
         raise ModelError(
-            f"{told} has formats of {places.max():g} binary places from the point; at most "
-            f"{_MAX_PLACE} are possible"
+            f"{told} has formats of {bits.max():g} bits, {places.max():g} binary places from the point; at "
+            f"most {_MAX_BITS} and {_MAX_PLACE} are possible"
         )
     if not np.isin(signs, (0, 1)).all():
         raise ModelError(f"{told}: a sign takes 0 or 1 bit, not {signs.max():g}; save it again")

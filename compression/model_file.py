@@ -142,7 +142,8 @@ def _naming(path: Path) -> Iterator[None]:
 def implied_contract(model: keras.Model) -> InputContract:
     """The contract that the input quantisers of an HGQ2 model imply: one format a feature.
 
-    Raises ModelError where the input is not quantised, or not before anything else.
+    Where several layers read the input, each format holds what all of them take of it. Raises ModelError
+    where the input is not quantised before anything else, or rounded in several ways.
     """
     model = functional(model)
     if len(model.inputs) != 1:
@@ -150,18 +151,16 @@ def implied_contract(model: keras.Model) -> InputContract:
     shape = tuple(model.inputs[0].shape[1:])
     if None in shape or not shape:
         raise ModelError(f"the model takes inputs of shape {shape}; every axis needs a size")
-    quantizers = [_input_quantizer(layer) for layer in _readers(model)]
+    quantizers = [q for layer in _readers(model) for q in _input_quantizers(layer, model.inputs[0])]
     formats = [_formats(q.quantizer, shape) for q in quantizers if q is not None]
     if not formats or None in quantizers:
         raise ModelError(
             "the model does not quantise its inputs before it uses them, so their formats are not "
             "known; give an input contract"
         )
-    if any(other != formats[0] for other in formats):
-        raise ModelError("the model quantises its inputs in several ways; give an input contract")
     features = tuple(
-        InputFeature(name=f"x{i}", unit="", offset=0.0, shift=0, format=each)
-        for i, each in enumerate(formats[0])
+        InputFeature(name=f"x{i}", unit="", offset=0.0, shift=0, format=_holding(each))
+        for i, each in enumerate(zip(*formats, strict=True))
     )
     return InputContract(features, shape)
 
@@ -201,14 +200,30 @@ def _readers(model: keras.Model) -> list[Any]:
     return found
 
 
-def _input_quantizer(layer: Any) -> Any | None:
+def _input_quantizers(layer: Any, entry: Any) -> list[Any]:
+    """The quantisers through which `layer` reads the tensor `entry`; None for one that it lacks."""
     if isinstance(layer, hgq.quantizer.Quantizer):
-        return layer
-    return layer.iq if getattr(layer, "enable_iq", False) and not _many(layer) else None
+        return [layer]
+    if not getattr(layer, "enable_iq", False):
+        return [None]
+    if not hasattr(layer.iq, "quantizers"):
+        return [layer.iq]
+    given = layer.input
+    return [q for q, tensor in zip(layer.iq, given, strict=True) if tensor is entry]
 
 
-def _many(layer: Any) -> bool:
-    return hasattr(layer.iq, "quantizers")
+def _holding(formats: tuple[FixedFormat, ...]) -> FixedFormat:
+    """A format that holds every value of these, rounded and bounded in the same way."""
+    rounding, overflow = formats[0].rounding, formats[0].overflow
+    if any((fmt.rounding, fmt.overflow) != (rounding, overflow) for fmt in formats):
+        raise ModelError(
+            f"the model quantises an input in several ways ({', '.join(map(str, formats))}); give an input "
+            "contract"
+        )
+    signed = any(fmt.signed for fmt in formats)
+    integer = max(fmt.integer + (signed and not fmt.signed) for fmt in formats)
+    width = integer + max(fmt.fraction for fmt in formats)
+    return FixedFormat(width, integer, signed, rounding, overflow)
 
 
 def _formats(quantizer: Any, shape: tuple[int, ...]) -> tuple[FixedFormat, ...]:

@@ -70,10 +70,8 @@ def read_qkeras(path: Path, contract: InputContract) -> keras.Model:
     entry = keras.Input(contract.shape, name="x")
     value = _Value(entry, _port(contract))
     for position, layer in enumerate(layers):
-        if layer.kind not in _CONVERTERS:
-            raise UnsupportedOperationError(
-                f"{layer.where}: layer {layer.kind!r}; supported are {sorted(_CONVERTERS)}"
-            )
+        if why := unsupported(layer):
+            raise UnsupportedOperationError(f"{layer.where}: {why}")
         squashing = _squashing(layer)
         if squashing and position != len(layers) - 1:
             raise UnsupportedOperationError(f"{layer.where}: {squashing} before the last layer")
@@ -82,6 +80,13 @@ def read_qkeras(path: Path, contract: InputContract) -> keras.Model:
         with _naming(layer):
             value = _CONVERTERS[layer.kind](layer, value)
     return keras.Model(entry, value.tensor, name="qkeras")
+
+
+def unsupported(layer: QKerasLayer) -> str:
+    """Why a layer of this class has no form here; empty where it has one."""
+    if layer.kind in _CONVERTERS or layer.kind == "InputLayer":
+        return ""
+    return f"layer {layer.kind!r}; supported are {sorted(_CONVERTERS)}"
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def parse_quantizer(spec: Any, where: str) -> tuple[str, FixedFormat]:
     name, options = _call(spec, where)
     if name not in _ORDER:
         raise UnsupportedOperationError(
-            f"{where}: quantiser {name!r}; nearest supported form: quantized_bits(…, alpha=1)"
+            f"{where}: quantiser {name[:80]!r}; nearest supported form: quantized_bits(…, alpha=1)"
         )
     for option, plain in _PLAIN[name].items():
         if options.get(option, plain[0]) not in plain:

@@ -10,10 +10,9 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from triggerforge.compression.onnx_file import read_metadata, read_onnx
 from triggerforge.errors import ArtifactError, MissingToolError
 from triggerforge.export.engines.fixed import FixedBatchRuntime
-from triggerforge.export.files import read_onnx
-from triggerforge.export.metadata import read_metadata
 
 Provider = tuple[str, dict[str, str]]
 _TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64}
@@ -45,7 +44,7 @@ class OnnxRuntime(FixedBatchRuntime):
     def __init__(self, name: str, model: str, path: Path) -> None:
         self._providers = _available(name)
         self._proto = read_onnx(path)
-        self.contract, self.classes = read_metadata(self._proto)
+        self.contract, self.classes = read_metadata(self._proto, path)
         made = session(self._proto, self._providers)
         kind, outputs = _ports(made, self.contract.shape, len(self.classes), path)
         super().__init__(name, self.contract.shape, outputs, kind)

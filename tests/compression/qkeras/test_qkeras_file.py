@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
+from triggerforge.compression.backend import hgq, keras
 from triggerforge.compression.qkeras_file import read_qkeras
 from triggerforge.compression.qkeras_quantizer import parse_quantizer
 from triggerforge.compression.quantized_model import QuantizedModel
@@ -39,6 +40,23 @@ def test_the_bits_are_those_of_qkeras(
         assert len(np.unique(expected["y"])) > 20
         np.testing.assert_array_equal(quantized.predict(expected["x"]), expected["y"])
     assert quantized.ebops > 0
+
+
+@pytest.mark.parametrize(("name", "shape", "classes"), CASES)
+def test_every_end_is_that_of_qkeras(
+    name: str, shape: tuple[int, ...], classes: tuple[str, ...]
+) -> None:
+    """make_ends.py drove inputs to the ends of their range, where every quantiser saturates."""
+    model = read_qkeras(HERE / f"{name}.h5", contract(*shape))
+    quantized = QuantizedModel.from_keras(model, contract(*shape), classes)
+    with np.load(HERE / "ends.npz") as ends:
+        x, y = ends[f"{name}_x"], ends[f"{name}_y"]
+    np.testing.assert_array_equal(quantized.predict(x), y)
+    for layer in model.layers:
+        if isinstance(layer, hgq.quantizer.Quantizer):
+            k, i, f = (int(np.max(v)) for v in layer.quantizer.kif)
+            values = np.asarray(keras.Model(model.inputs[0], layer.output)(x))
+            assert values.max() == 2.0**i - 2.0**-f and (not k or values.min() < -(2.0**i) / 2)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +126,15 @@ def _lstm(layers: list[dict[str, Any]]) -> None:
 
 def _branch(layers: list[dict[str, Any]]) -> None:
     layers[3]["inbound_nodes"] = [[["fc1", 0, 0, {}]]]
+
+
+def test_a_softmax_inside_the_last_layer_leaves_the_layer(tmp_path: Path) -> None:
+    def inside(layers: list[dict[str, Any]]) -> None:
+        layers[-1]["config"]["activation"] = "softmax"
+
+    model = read_qkeras(edited(tmp_path, inside), contract(6))
+    with np.load(HERE / "mlp.npz") as expected:
+        np.testing.assert_array_equal(model.predict(expected["x"], verbose=0), expected["y"])
 
 
 def _inner_tanh(layers: list[dict[str, Any]]) -> None:
