@@ -12,7 +12,7 @@ from typing import Any
 
 from triggerforge.compression.onnx_file import CLASSES, CONTRACT, read_metadata, read_onnx
 from triggerforge.data.contract import InputContract
-from triggerforge.errors import ArtifactError, ModelError
+from triggerforge.errors import ArtifactError, ConfigError, DataError, ModelError
 from triggerforge.fixedpoint import Overflow
 
 
@@ -130,7 +130,7 @@ def _hgq2_inputs(model: Any) -> tuple[tuple[PortDescription, ...], list[str]]:
 
     try:
         contract = implied_contract(model)
-    except ModelError as error:
+    except (ConfigError, DataError, ModelError) as error:
         ports = tuple(PortDescription(t.name, _event(t.shape)) for t in model.inputs)
         return ports, [f"formats of the inputs: {error}"]
     notes = []
@@ -249,6 +249,8 @@ def _onnx(path: Path) -> ModelDescription:
     model = read_onnx(path)
     kinds = sorted({node.op_type for node in model.graph.node})
     entries = {entry.key for entry in model.metadata_props}
+    inputs: tuple[PortDescription, ...]
+    outputs: tuple[PortDescription, ...]
     if {CONTRACT, CLASSES} <= entries:
         contract, classes = read_metadata(model, path)
         inputs = (_port("x", contract),)

@@ -18,6 +18,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from triggerforge.compression import tables as _tables  # noqa: F401 (registers what a file may hold)
 from triggerforge.compression.alir_layers import MAX_TABLE
 from triggerforge.compression.backend import hgq, keras
 from triggerforge.compression.model_hdf5 import checked_hdf5, first_line
@@ -117,9 +118,8 @@ def _from_temporary(name: str, content: bytes, where: str) -> keras.Model:
         except TriggerForgeError:
             raise
         except Exception as error:  # Keras raises of all kinds
-            told = _keras_words(error).replace(
-                str(path), "the file"
-            )  # ours, not one that a user knows
+            # the path is ours, not one that a user knows
+            told = _keras_words(error).replace(str(path), "the file")
             raise ArtifactError(f"{where}: Keras cannot read the model: {told}") from error
     if isinstance(model, keras.Model):
         _look_over(model, where)
@@ -128,8 +128,8 @@ def _from_temporary(name: str, content: bytes, where: str) -> keras.Model:
 
 def _keras_words(error: Exception) -> str:
     """What Keras says, in one line: it puts the reason behind a page of configuration."""
-    reason = str(error).rpartition("Exception encountered: ")[2]
-    return first_line(type(error)(reason) if reason else error)
+    _, mark, reason = str(error).rpartition("Exception encountered: ")
+    return first_line(error, reason if mark else "")
 
 
 # ---- before Keras sees it ------------------------------------------------------------------------
@@ -174,8 +174,9 @@ def _require_known_class(record: Record, layer: str, where: str) -> None:
     if str(registered).startswith(("hgq>", "hgq2>")):
         _give_todays_name(record, str(registered), told)
         return
-    own = module.partition(".")[0] in ("keras", "builtins") and ">" not in str(registered)
-    if not own and name != "function":
+    plain = module.partition(".")[0] in ("keras", "builtins") and ">" not in str(registered)
+    ours = str(registered).startswith("triggerforge>") and _is_registered(str(registered))
+    if not (plain or ours or name == "function"):
         raise ModelError(
             f"{told} needs the class {registered or name} of {module}, which is neither Keras' nor HGQ2's; build the "
             "model of hgq.layers"

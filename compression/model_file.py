@@ -20,7 +20,7 @@ from triggerforge.compression.model_zip import read_members
 from triggerforge.compression.qkeras_file import read_qkeras
 from triggerforge.compression.quantized_model import TFQ_MEMBERS, QuantizedModel, require_reference
 from triggerforge.data.contract import InputContract, InputFeature
-from triggerforge.errors import ArtifactError, ModelError, ParityError
+from triggerforge.errors import ArtifactError, ConfigError, DataError, ModelError, ParityError
 from triggerforge.fixedpoint import FixedFormat, Overflow, Rounding
 from triggerforge.progress import say
 
@@ -130,9 +130,11 @@ def require_readable(path: Path) -> bytes:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Errors inside name the file."""
+    """Errors inside name the file; numbers of it that no format or contract has are the model's."""
     try:
         yield
+    except (ConfigError, DataError) as error:
+        raise ModelError(f"{path}: {error}") from error
     except (ArtifactError, ModelError, ParityError) as error:
         if str(path) in str(error):
             raise

@@ -45,9 +45,9 @@ def checked_hdf5(content: bytes, where: str) -> Iterator[h5py.File]:
         ) from error
 
 
-def first_line(error: BaseException) -> str:
-    """Kind and first words of an error that is not ours, in one line."""
-    lines = str(error).strip().splitlines() or [""]
+def first_line(error: BaseException, words: str = "") -> str:
+    """Kind and first words of an error that is not ours (of `words`, its last ones), in one line."""
+    lines = (words or str(error)).strip().splitlines() or [""]
     told = lines[0] if len(lines[0]) <= 200 else lines[0][:200] + "…"
     return f"{type(error).__name__}: {told}" if told else type(error).__name__
 
@@ -108,7 +108,7 @@ def _claimed(item: h5py.Dataset, where: str) -> int:
         raise ArtifactError(
             f"{where} holds {item.dtype}, a weight is a number; save the model again"
         )
-    size = int(np.prod(item.shape, dtype=object)) * item.dtype.itemsize
+    size = int(np.prod(item.shape, dtype=object)) * int(item.dtype.itemsize)
     if item.chunks is not None:
         _require_whole_chunks(item, where)
     if size and not item.id.get_storage_size():

@@ -139,8 +139,17 @@ class QuantizedModel:
         return Reference(self.keras_file, needs_double(self.alir))
 
     def save(self, path: Path) -> None:
-        """Writes one file, whole or not at all (by custom `model.tfq`)."""
+        """Writes one file, whole or not at all (by custom `model.tfq`).
+
+        Raises ModelError for a model that is larger than `load` reads.
+        """
         members = {"alir.json": _alir_bytes(self.alir), "model.keras": self.keras_file}
+        for name, data in members.items():
+            if len(data) > TFQ_MEMBERS[name]:
+                raise ModelError(
+                    f"{name} of {len(data)} bytes; at most {TFQ_MEMBERS[name]} are read again: use fewer or "
+                    "smaller layers"
+                )
         manifest = {
             "format_version": self.format_version,
             "contract": self.contract.to_dict(),

@@ -31,7 +31,7 @@ from triggerforge.validation.sandbox import Limits, Outcome, limited, watched
 _SECONDS = 60
 """of CPU for one file"""
 _LIMITS = Limits(memory=2 * 2**30, seconds=_SECONDS, wall=900)
-_BATCH = 100
+_BATCH = 250
 """files that are read by one process: what JAX compiles for the first serves the others"""
 _BATCH_LIMITS = Limits(memory=2 * 2**30, seconds=_BATCH * 10, wall=7200)
 _INSPECTED = 4
@@ -51,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="fuzz_models", description=__doc__)
     parser.add_argument("--files", type=int, default=2000, help="how many (2000)")
     parser.add_argument(
-        "--seed", type=int, default=1, help="the same seed gives the same files (1)"
+        "--seed", type=int, default=1, help="the same seed makes the same changes (1)"
     )
     parser.add_argument("--first", type=int, default=0, help="number of the first file (0)")
     parser.add_argument(
@@ -60,9 +60,7 @@ def main() -> None:
     options = parser.parse_args()
     counts, findings = fuzz(options.files, options.seed, options.keep, options.first)
     for finding in findings:
-        print(
-            f"{finding.path} ({finding.base}): {finding.outcome.kind}: {finding.outcome.text[-1500:]}"
-        )
+        print(f"{finding.path}: {finding.outcome.kind}: {finding.outcome.text[-1500:]}")
     for (ending, kind), count in sorted(counts.items()):
         print(f"{ending:7} {kind:10} {count}")
     print(f"{options.files} files, seed {options.seed}: {len(findings)} findings")
@@ -88,7 +86,7 @@ def fuzz(
         bait.mkdir()
         with h5py.File(bait / SECRET, "w") as file:
             file["w"] = np.full(100, 4711.0, np.float32)
-        reader = _Reader(folder / "open", bait)
+        reader = Reader(folder / "open", bait)
         counts: Counter[tuple[str, str]] = Counter()
         findings = []
         for start in range(first, first + files, _BATCH):
@@ -132,7 +130,7 @@ def _write(number: int, seed: int, base: Path, folder: Path) -> Path:
     return path
 
 
-class _Reader:
+class Reader:
     """Reads files in processes with limits; whoever looks into `bait` is seen."""
 
     def __init__(self, folder: Path, bait: Path) -> None:

@@ -1,6 +1,6 @@
 """Hostile changes of model files: of bytes, zip members, JSON, HDF5 and ONNX.
 
-Every change is drawn from a random generator, so a seed gives the same files again. What names a file
+Every change is drawn from a random generator, so a seed makes the same changes again. What names a file
 outside points at `bait`, a folder that nothing else opens.
 """
 

@@ -1,6 +1,5 @@
 """HGQ2 models as others write them: what is taken gives the file's own numbers, what is not is named."""
 
-import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -151,7 +150,10 @@ def test_tables_load_with_bit_map_and_cost(published: bool, tmp_path: Path) -> N
     assert (first["kind"], first["tables"], second["tables"]) == ("QDenseT", 16, 8)
     assert first["activation_bits_max"] == 4 and first["table_bits_mean"] > 0
     assert made.ebops == first["ebops"] + second["ebops"] == counted_luts(model)
-    json.dumps(made.layers)
+    made.save(tmp_path / "ours.tfq")
+    again = from_file(tmp_path / "ours.tfq")
+    np.testing.assert_array_equal(again.predict(x), made.predict(x))
+    assert again.layers == made.layers
 
 
 def counted_luts(model: keras.Model) -> int:
