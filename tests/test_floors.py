@@ -1,6 +1,6 @@
 """Imports go down the floors only: core, data, training, compression, export and firmware, the top.
 
-The top are benchmark, trigger and report. `core/cli.py` and `core/pipeline.py` call the stages, and
+The top are benchmark, trigger, report and validation. `core/cli.py` and `core/pipeline.py` call the stages, and
 import a room when its stage runs, not before.
 """
 
@@ -22,6 +22,7 @@ FLOORS = {
     "trigger": 5,
     "benchmark": 5,
     "report": 5,
+    "validation": 5,
 }
 CALLERS = {"core/cli.py", "core/pipeline.py"}
 FILES = sorted(path for room in FLOORS for path in (ROOT / room).rglob("*.py"))
