@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests
 
-.PHONY: help setup demo test coverage lint bench lock qkeras clean
+.PHONY: help setup demo test test-long coverage lint bench lock qkeras clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ demo: $(READY)  ## generate jets, train, compress, export, build firmware, verif
 
 test: $(READY) qkeras  ## the whole test suite
 	$(PYTEST)
+
+test-long: $(READY)  ## what takes more than an hour: every documented layer through hls4ml and RTL
+	$(PYTEST) -m long
 
 coverage: $(READY) qkeras  ## the same, and which lines it runs; half as long again
 	$(PYTEST) --cov --cov-report=term

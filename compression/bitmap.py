@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triggerforge.compression.backend import hgq, keras
+from triggerforge.compression.layer_tree import operations
 
 
 def ebops(model: keras.Model) -> float:
     """EBOPs of `model` with the bits that its quantisers have now; no data needed."""
-    return float(sum(layer_ebops(layer) for layer in model.layers))
+    return float(sum(layer_ebops(layer) for _, layer in operations(model)))
 
 
 def layer_ebops(layer: Any) -> int:
@@ -40,7 +41,9 @@ def layer_bits(model: keras.Model) -> list[dict[str, Any]]:
     `activation_bits_*` are those of the layer's inputs, None where they are not quantised.
     """
     return [
-        _record(layer) for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)
+        _record(name, layer)
+        for name, layer in operations(model)
+        if isinstance(layer, keras.layers.Layer) and not isinstance(layer, keras.layers.InputLayer)
     ]
 
 
@@ -58,11 +61,11 @@ def totals(layers: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _record(layer: Any) -> dict[str, Any]:
+def _record(name: str, layer: Any) -> dict[str, Any]:
     bits = weight_bits(layer)
     active = bits[bits > 0]
     record: dict[str, Any] = {
-        "name": layer.name,
+        "name": name,
         "kind": type(layer).__name__,
         "shape": [int(s) for s in layer.output.shape[1:]],
         "weights": int(bits.size),

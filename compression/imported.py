@@ -8,6 +8,7 @@ from typing import Any
 from triggerforge.compression.bitmap import totals
 from triggerforge.compression.goal import Accuracy
 from triggerforge.compression.model_file import from_file, implied_contract
+from triggerforge.compression.overflow import overflow_audit
 from triggerforge.compression.pareto import Candidate
 from triggerforge.compression.quantized_model import MODEL_FILE, QuantizedModel
 from triggerforge.config.compress import CompressConfig
@@ -42,7 +43,8 @@ def import_model(config: CompressConfig, splits: Splits, folder: Path) -> Quanti
     outside = _outside(quantized, splits.test)
     _warn(config.model, outside)
     section = _record(config, quantized, splits, outside)
-    write_record(folder, metrics={"quantized": metrics}, compression=section)
+    audit = overflow_audit(quantized, splits.test.quantized_x)
+    write_record(folder, metrics={"quantized": metrics}, compression=section, overflow_audit=audit)
     say(f"{config.model}: {quantized.ebops:.0f} EBOPs; on the test events: {summary(metrics)}")
     return quantized
 
@@ -102,6 +104,7 @@ def _record(
         "target": config.target.model_dump(),
         "target_missed": _missed(config, quantized.ebops),
         "input_outside": {count.name: count.saturated for count in outside},
+        "trace_check": quantized.trace_check,
         "layers": quantized.layers,
     }
 

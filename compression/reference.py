@@ -7,11 +7,11 @@ Where a sum is wider, the same model is loaded in float64.
 import json
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from triggerforge.compression.backend import keras
 
@@ -20,8 +20,10 @@ import numpy as np
 from alkaid.types import CombLogic
 from numpy.typing import NDArray
 
+from triggerforge.compression import tables as _tables  # noqa: F401 (what a file may hold)
 from triggerforge.errors import ArtifactError
 
+T = TypeVar("T")
 _BATCH = 4096
 _FLOAT32_BITS = 24
 
@@ -36,8 +38,12 @@ class Reference:
 
     def predict(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """Outputs (N, outputs) for x (N, *shape) on the grid of the inputs."""
+        return self.run(lambda model: predict_exact(model, x))
+
+    def run(self, work: Callable[[keras.Model], T]) -> T:
+        """What `work` makes of the model, in the reference's precision."""
         with self._precision():
-            return predict_exact(self.model, x)
+            return work(self.model)
 
 
 def predict_exact(model: keras.Model, x: NDArray[Any]) -> NDArray[np.float64]:

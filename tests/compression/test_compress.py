@@ -47,6 +47,9 @@ def test_quantisation_aware_training_leaves_model_record_and_front(
     right = np.average(logits.argmax(axis=1) == test.y, weights=test.weight)
     assert record["metrics"]["quantized"]["accuracy"] == pytest.approx(right)
     assert right > 0.8
+    audit = record["overflow_audit"]
+    assert [row["layer"] for row in audit] == [x["name"] for x in section["layers"]]
+    assert all(row["events"] == len(test.y) and row["kind"] in ("wrap", "sat") for row in audit)
 
 
 def test_rounding_alone_and_its_target(
