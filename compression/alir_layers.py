@@ -18,6 +18,8 @@ from alkaid.trace import fixed_variable, fixed_variable_array
 from alkaid.trace.passes import canon, cse
 from alkaid.types import CombLogic, Op, QInterval
 
+from triggerforge.errors import ModelError
+
 
 class _BatchedReshape(ReplayOperationBase):  # type: ignore[misc]
     handles = (keras.layers.Reshape, keras.layers.Flatten)
@@ -185,3 +187,21 @@ def _same_bits(op: Op) -> tuple[Any, ...]:
 
 _key_of = cse.to_key
 cse.to_key = _same_bits
+
+
+_make_table = fixed_variable_array.make_table
+MAX_TABLE = 2**20
+"""entries of a table: more would fill the memory before hardware says that it is no use"""
+
+
+def _bounded_table(function: Any, interval: Any) -> Any:
+    entries = (float(interval.max) - float(interval.min)) / float(interval.step) + 1
+    if abs(entries) > MAX_TABLE:
+        raise ModelError(
+            f"a table of {abs(entries):.3g} entries, at most {MAX_TABLE} are possible; quantise its input to "
+            "fewer bits"
+        )
+    return _make_table(function, interval)
+
+
+fixed_variable_array.make_table = _bounded_table

@@ -5,12 +5,10 @@ Where a sum is wider, the same model is loaded in float64.
 """
 
 import json
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import BytesIO
-from pathlib import Path
 from typing import Any, TypeVar
 
 from triggerforge.compression.backend import keras
@@ -20,8 +18,7 @@ import numpy as np
 from alkaid.types import CombLogic
 from numpy.typing import NDArray
 
-from triggerforge.compression import tables as _tables  # noqa: F401 (what a file may hold)
-from triggerforge.errors import ArtifactError
+from triggerforge.compression.keras_file import load_keras
 
 T = TypeVar("T")
 _BATCH = 4096
@@ -66,29 +63,6 @@ def _filled(x: NDArray[Any], size: int) -> NDArray[Any]:
 def needs_double(alir: CombLogic) -> bool:
     """Whether some number in the graph has more bits than float32 holds."""
     return any(sum(op.qint.kif) > _FLOAT32_BITS for op in alir.ops)
-
-
-def load_keras(content: bytes) -> keras.Model:
-    """The model in the bytes of a .keras file; runs no code that the file brings along.
-
-    Raises ArtifactError where Keras cannot read it.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        path.write_bytes(content)
-        try:
-            return keras.saving.load_model(path, compile=False, safe_mode=True)
-        except Exception as error:
-            told = str(error).replace(str(path), "the file")  # ours, not one that a user knows
-            raise ArtifactError(f"Keras cannot read the model: {told}") from error
-
-
-def keras_bytes(model: keras.Model) -> bytes:
-    """`model` as the bytes of a .keras file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        model.save(path)
-        return path.read_bytes()
 
 
 def _retyped(keras_file: bytes) -> bytes:

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from triggerforge.compression.onnx_file import read_onnx
 from triggerforge.errors import ArtifactError, ConfigError, TriggerForgeError
-from triggerforge.export.files import FLOAT_FILE, QUANTIZED_FILE, read_onnx
+from triggerforge.export.files import FLOAT_FILE, QUANTIZED_FILE
 from triggerforge.export.model_repository import add_version, next_version
 from triggerforge.export.service_config import KINDS, ServiceSettings, require_whole, served
 from triggerforge.runfolder import locked

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -42,6 +43,7 @@ class CSimulation:
         self._folder = folder
         self._turn = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._end: Callable[[], Any] = lambda: None
         self.predict(np.zeros((0, self.inputs)))  # a library that does not load is said now
 
     def predict(self, x: NDArray[Any]) -> NDArray[np.float64]:
@@ -67,10 +69,10 @@ class CSimulation:
     def _started(self) -> "subprocess.Popen[bytes]":
         """The process; a new one where there is none, or where it has ended."""
         if self._process is None or self._process.poll() is not None:
-            if self._process is not None:
-                self._end()
+            self._end()
             self._said = tempfile.TemporaryFile()  # noqa: SIM115  `_end` closes it
-            command = [sys.executable, "-m", _WORKER, str(self._folder)]
+            # -P: modules that lie where the run was started are not the interpreter's
+            command = [sys.executable, "-P", "-m", _WORKER, str(self._folder)]
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,

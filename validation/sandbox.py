@@ -82,7 +82,7 @@ def _in_child(task: Callable[[], str], folder: Path, limits: Limits, sending: in
         _restrict(limits)
         guard = Guard(folder)
         guard.arm()
-        outcome = _watched(task)
+        outcome = watched(task)
         if guard.seen:  # also where a library swallowed it
             outcome = Outcome("violation", guard.seen)
         os.write(sending, json.dumps([outcome.kind, outcome.text[:_MESSAGE]]).encode())
@@ -109,7 +109,8 @@ def _address_space() -> int:
     return pages * resource.getpagesize()
 
 
-def _watched(task: Callable[[], str]) -> Outcome:
+def watched(task: Callable[[], str]) -> Outcome:
+    """What became of `task`, which is run here and now."""
     try:
         return Outcome("read", task())
     except Violation as violation:
