@@ -144,25 +144,24 @@ def _hgq2_inputs(model: Any) -> tuple[tuple[PortDescription, ...], list[str]]:
 def _hgq2_layers(model: Any) -> tuple[LayerDescription, ...]:
     from triggerforge.compression.bitmap import layer_record
     from triggerforge.compression.every_layer import float_layers
+    from triggerforge.compression.layer_tree import operations
 
     floats = {each.name: each.why for each in float_layers(model)}
     rows = []
-    for layer in model.layers:
+    for name, layer in operations(model):
         if type(layer).__name__ == "InputLayer":
             continue
-        record = _or_none(partial(layer_record, layer)) or {}
+        record = _or_none(partial(layer_record, name, layer)) or {}
         rows.append(
             LayerDescription(
-                name=layer.name,
+                name=name,
                 kind=type(layer).__name__,
-                weights=record.get("weights", layer.count_params()),
+                weights=record.get("weights", 0),
                 bits=record.get("weight_bits_mean") or record.get("table_bits_mean"),
                 ebops=record.get("ebops") if getattr(layer, "enable_ebops", False) else None,
-                unsupported=floats.pop(layer.name, ""),
+                unsupported=floats.get(name, ""),
             )
         )
-    # operations, and layers inside others
-    rows += [LayerDescription(name, "operation", unsupported=why) for name, why in floats.items()]
     return tuple(rows)
 
 

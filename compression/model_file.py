@@ -14,6 +14,7 @@ import numpy as np
 from triggerforge.compression.backend import hgq, keras
 from triggerforge.compression.every_layer import require_quantised
 from triggerforge.compression.keras_file import KERAS_MEMBERS, load_hgq2_h5, load_keras
+from triggerforge.compression.layer_tree import operations
 from triggerforge.compression.logits import without_last_squashing
 from triggerforge.compression.model_hdf5 import checked_hdf5
 from triggerforge.compression.model_zip import read_members
@@ -91,8 +92,8 @@ def _hgq2(path: Path, content: bytes) -> keras.Model:
 def uncounted_layers(model: keras.Model) -> list[str]:
     """The layers with weights whose EBOPs the model does not count (`enable_ebops=False`)."""
     return [
-        layer.name
-        for layer in model.layers
+        name
+        for name, layer in operations(model)
         if hasattr(layer, "kq") and not getattr(layer, "enable_ebops", True)
     ]
 
