@@ -209,6 +209,18 @@ def test_delphes_names_and_counters(tmp_path: Path, jets: Any) -> None:
     np.testing.assert_allclose(batch.inputs.raw, np.stack(expected, axis=1), rtol=1e-5)
 
 
+def test_what_a_split_object_holds_beside_numbers_is_left_alone(tmp_path: Path, jets: Any) -> None:
+    """Text beside an object's numbers, as Delphes' TRefArray: the file is read, the error names it."""
+    events = collisions(jets)
+    columns = flat(events, "Jet", ".") | {"Jet.tag": ak.Array(["x"] * len(events))}
+    path = save(tmp_path / "d.root", "Delphes", columns)
+    mapping = {"objects": "Jet"}
+    _, batch = read(path, mapping=mapping, inputs={"names": ["pt"]}, label=CLASSES)
+    np.testing.assert_allclose(batch.inputs.raw[:, 0], jets.summed()["pt"], rtol=1e-6)
+    with pytest.raises(DataError, match="'tag'; the file has it, but it holds text"):
+        read(path, mapping=mapping, inputs={"names": ["tag"]}, label=CLASSES)
+
+
 def test_four_vectors_from_momenta(tmp_path: Path, jets: Any) -> None:
     """C4: no eta branch; edm4hep's momentum.x, ATLAS' px, or any other name by one mapping."""
     axis = jets.summed()
