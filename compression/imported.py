@@ -104,6 +104,7 @@ def _record(
         "target": config.target.model_dump(),
         "target_missed": _missed(config, quantized.ebops),
         "input_outside": {count.name: count.saturated for count in outside},
+        "trace_check": quantized.trace_check,
         "layers": quantized.layers,
     }
 

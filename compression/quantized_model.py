@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from io import BytesIO
@@ -28,6 +28,8 @@ from numpy.typing import NDArray
 
 from triggerforge.compression import alir_layers as _alir_layers  # noqa: F401 (registers)
 from triggerforge.compression.bitmap import ebops, layer_bits
+from triggerforge.compression.drive import drive
+from triggerforge.compression.layer_sites import watched
 from triggerforge.compression.layer_tree import operations
 from triggerforge.compression.reference import (
     Reference,
@@ -66,6 +68,8 @@ class QuantizedModel:
     versions: dict[str, str]
     """of the tools that made it"""
     format_version: int = FORMAT_VERSION
+    trace_check: dict[str, Any] = field(default_factory=dict, compare=False)
+    """what the events reached with which `from_keras` compared; empty in a model from a file"""
 
     @classmethod
     def from_keras(
@@ -74,7 +78,8 @@ class QuantizedModel:
         """Traces an HGQ2 model whose inputs have the contract's formats.
 
         Raises ModelError where shapes do not fit, where a layer cannot be traced or is not
-        quantised; ParityError where the trace and Keras differ on random and corner inputs.
+        quantised; ParityError where the trace, Keras and what Keras reads back from its file differ:
+        on random and corner inputs, and on such as drive its quantisers out of their ranges.
         """
         _check_shapes(model, contract, classes)
         with _rounded_weights(model):
@@ -87,8 +92,7 @@ class QuantizedModel:
                 layers=layer_bits(model),
                 versions={tool: version(tool) for tool in _TOOLS},
             )
-            _check_parity(made, model)
-        return made
+            return _checked(made, model)
 
     def predict(self, x: NDArray[Any], threads: int = 0) -> NDArray[np.float64]:
         """Outputs (N, outputs), exact, for x (N, *contract.shape), put on the contract's grid first.
@@ -279,18 +283,36 @@ def _rounded_weights(model: keras.Model) -> Iterator[None]:
             variable.assign(value)
 
 
-def _check_parity(made: QuantizedModel, model: keras.Model) -> None:
+def _checked(made: QuantizedModel, model: keras.Model) -> QuantizedModel:
+    """`made`, once graph, Keras' model in memory and the one that is read back agree.
+
+    Inputs are corners, random bits, and events that drive the quantisers out of their ranges.
+    """
     x = corner_inputs(made.contract, _CHECKED_EVENTS, seed=1)
-    expected = made.reference(x) if needs_double(made.alir) else predict_exact(model, x)
-    differs = made.predict(x) != expected
-    if differs.any():
-        event, output = np.argwhere(differs)[0]
-        got = made.predict(x[event : event + 1])[0, output]
-        raise ParityError(
-            f"{int(differs.sum())} of {differs.size} outputs of the fixed-point graph differ from "
-            f"Keras, first at event {event}, output {output}: {got} instead of "
-            f"{expected[event, output]}"
-        )
+    driven = made.in_reference(lambda read: drive(lambda e: watched(read, e), made.contract, x))
+    _require_same(
+        predict_exact(model, x) if not needs_double(made.alir) else None,
+        driven.outputs[: len(x)],
+        "Keras, read back from its file, differ from those of the model in memory",
+    )
+    got = made.predict(driven.x)
+    _require_same(got, driven.outputs, "the fixed-point graph differ from Keras")
+    made.trace_check.update(driven.to_dict())
+    return made
+
+
+def _require_same(
+    got: NDArray[np.float64] | None, expected: NDArray[np.float64], what: str
+) -> None:
+    """Raises ParityError where outputs (N, outputs) differ."""
+    if got is None or np.array_equal(got, expected):
+        return
+    differs = got != expected
+    event, output = np.argwhere(differs)[0]
+    raise ParityError(
+        f"{int(differs.sum())} of {differs.size} outputs of {what}, first at event {event}, output "
+        f"{output}: {got[event, output]} instead of {expected[event, output]}"
+    )
 
 
 def _alir_bytes(alir: CombLogic) -> bytes:

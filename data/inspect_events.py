@@ -64,6 +64,7 @@ class EventsDescription:
     tree: str | None
     """the one that is described"""
     entries: int
+    """rows of the file; -1 where only reading all of it would tell (ARFF)"""
     columns: tuple[ColumnDescription, ...]
     collections: dict[str, tuple[str, ...]]
     """objects of which an entry holds any number -> their attributes: Jet -> pt, eta, …"""
@@ -93,12 +94,14 @@ def inspect_events(
     """
     check_file(path)
     trees = _trees(path)
-    config = DataConfig(
-        source=(str(path),), format=format, mapping=MappingConfig(tree=tree, objects=objects)
+    mapping = MappingConfig(tree=tree, objects=objects)
+    config = DataConfig.model_validate(
+        {"source": [str(path)], "format": format, "mapping": mapping}
     )
     notes: list[str] = []
     if tree is None and len(trees) > 1 and not any(name in USUAL for name in trees):
-        longest = max(trees, key=lambda name: trees[name])
+        # not one of POOL's own tables
+        longest = max(trees, key=lambda name: (not name.startswith("#"), trees[name]))
         mapping = MappingConfig(tree=longest, objects=objects)
         config = config.model_copy(update={"mapping": mapping})
         notes.append(f"of {len(trees)} trees this is the longest")

@@ -6,11 +6,14 @@ from typing import Any
 
 from triggerforge.reasons import said_once
 from triggerforge.report.material import not_run, reading
-from triggerforge.report.quality import accuracy_line
+from triggerforge.report.quality import quality_line
 from triggerforge.report.quick import banner
 from triggerforge.report.tables.parity import verdict
 from triggerforge.report.tables.working_points import in_words, nearest
 from triggerforge.result import read_result
+
+_OF_BANNER = 3
+"""its lines for a terminal: that it is a quick run, how small, how good; settings stand in the report"""
 
 
 def ending(run: Path) -> str:
@@ -24,7 +27,7 @@ def ending(run: Path) -> str:
 
 
 def _lines(result: Mapping[str, Any]) -> list[str]:
-    lines = list(banner(result)) or [line for line in [accuracy_line(result)] if line]
+    lines = list(banner(result)[:_OF_BANNER]) or [line for line in [quality_line(result)] if line]
     lines += [in_words(entry) for entry in nearest(result)]
     lines.append(f"parity: {verdict(result.get('parity') or ()).sentence}")
     return lines + [f"not run: {what}: {why}" for what, why in said_once(not_run(result))]

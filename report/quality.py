@@ -6,7 +6,7 @@ from typing import Any
 
 from triggerforge.report.material import MODELS
 from triggerforge.report.minus_float import MINUS_FLOAT
-from triggerforge.report.numbers import finite, percent, with_error
+from triggerforge.report.numbers import finite, number, percent, with_error
 from triggerforge.report.style import MODEL_NAMES
 
 Record = Mapping[str, Any]
@@ -61,6 +61,24 @@ def signed(value: Any, error: Any, unit: str = "", scale: float = 1.0) -> str:
     found = finite(value)
     sign = "+" if found is not None and found > 0 else ""
     return sign + with_error(value, error, unit, scale).replace("-", "−")
+
+
+def quality_line(result: Record) -> str:
+    """The accuracies beside chance; of a score the signals' AUC; empty where there is neither."""
+    return accuracy_line(result) or _auc_line(result)
+
+
+def _auc_line(result: Record) -> str:
+    metrics = {m: (result.get("metrics") or {}).get(m) or {} for m in MODELS}
+    parts = [f"{MODEL_NAMES[m]} {words}" for m, one in metrics.items() if (words := auc_range(one))]
+    return f"AUC of the signals: {', '.join(parts)}; chance is 0.5" if parts else ""
+
+
+def auc_range(metrics: Record) -> str:
+    """The smallest and the largest AUC; empty where there is none."""
+    areas = (metrics.get("auc") or {}).values()
+    found = [value for area in areas if (value := finite(area)) is not None]
+    return f"{number(min(found), 3)} to {number(max(found), 3)}" if found else ""
 
 
 def accuracy_line(result: Record) -> str:

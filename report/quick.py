@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from triggerforge.report.numbers import count, counted, finite, number
-from triggerforge.report.quality import accuracy_line
+from triggerforge.report.quality import quality_line
 
 HEADLINE = "Quick run: small on purpose, for a first look. Its figures are no result."
 Record = Mapping[str, Any]
@@ -16,7 +16,7 @@ def banner(result: Record) -> tuple[str, ...]:
     context = result.get("context") or {}
     if not isinstance(context, Mapping) or context.get("quick") is not True:
         return ()
-    lines = (HEADLINE, _size(result), accuracy_line(result), _instead(context.get("quick_sizes")))
+    lines = (HEADLINE, _size(result), quality_line(result), _instead(context.get("quick_sizes")))
     return tuple(line for line in lines if line)
 
 

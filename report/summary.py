@@ -20,10 +20,11 @@ from triggerforge.report.numbers import (
 )
 from triggerforge.report.plots.latency import engine_label
 from triggerforge.report.quality import (
-    accuracy_line,
+    auc_range,
     chance,
     minus_float,
     no_better_than_chance,
+    quality_line,
     signed,
 )
 from triggerforge.report.quick import banner
@@ -96,8 +97,9 @@ def _warnings(material: Material) -> Iterator[tuple[str, str]]:
         MODEL_NAMES[m] for m in MODELS if no_better_than_chance(material.get("metrics", m) or {})
     ]
     if poor:
-        line = accuracy_line(material.result)
-        yield f"No better than chance: {', '.join(poor)}.", f"{line[:1].upper()}{line[1:]}."
+        line = quality_line(material.result)
+        told = "" if banner(material.result) else f"{line[:1].upper()}{line[1:]}."
+        yield f"No better than chance: {', '.join(poor)}.", told
     if mixed := mixture(material):
         yield "Mixed software.", mixed
 
@@ -144,7 +146,7 @@ def _quality(material: Material) -> Tile:
         found = material.get("metrics", model) or {}
         value = percent(found.get("accuracy"), found.get("accuracy_err"))
         if scored:
-            value = _range(found.get("auc"))
+            value = auc_range(found) or DASH
         events = f", {len(s):,} events" if (s := material.scores.get(model)) is not None else ""
         engine = f" ({found['engine']})" if found.get("engine") else ""
         less = minus_float(material.result, model)
@@ -156,11 +158,6 @@ def _quality(material: Material) -> Tile:
     title = "AUC of the signals, test events" if scored else "Accuracy on test events"
     note = "chance: 0.5" if scored else base.words if base is not None else ""
     return Tile(title, tuple(lines), note)
-
-
-def _range(areas: Any) -> str:
-    found = [v for a in areas.values() if (v := finite(a)) is not None] if areas else []
-    return f"{number(min(found), 3)} to {number(max(found), 3)}" if found else DASH
 
 
 def _size(material: Material) -> Tile:

@@ -46,7 +46,7 @@ class RunConfig(Config):
     def made_quick(self, sizes: dict[str, dict[str, Any]]) -> "RunConfig":
         """This configuration, marked as the small size of another one.
 
-        `sizes`: key → {"quick": its value here, "whole": that of the whole run, None for its default}.
+        `sizes`: key → {"quick": its value here, "whole": that of the whole run}, as JSON holds them.
         """
         marked = self.model_copy()
         marked._quick = sizes

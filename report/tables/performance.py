@@ -85,7 +85,8 @@ def _paired(less: list[Mapping[str, Any]]) -> str:
         return ""
     return (
         f" In brackets: less the float model's on the same {' or '.join(sorted(events))} events, with "
-        "the paired error, in which what both have in common cancels."
+        "the paired error, in which what both have in common cancels; of a rejection it holds the "
+        "signal's statistics too, which the errors of the rejections themselves leave out."
     )
 
 

@@ -12,11 +12,11 @@ _SHOWN = 12
 
 
 def provenance(material: Material) -> Table:
-    """One row a stage: when, which commit, and the tools of which not all stages had the same version."""
-    stages = _stages(material.section("context", "stages"))
+    """One row a stage: its commit, and the tools of which not all stages had the same version."""
+    stages = _stages(material.section("stages"))
     mixed = mixed_tools(stages)
     return Table(
-        ("stage", "made", "commit", *mixed),
+        ("stage", "commit", *mixed),
         tuple(_line(name, record, mixed, stages) for name, record in stages.items()),
         "What made each stage; a stage that was there already keeps its own. Tools that all stages "
         "share are listed under Tools.",
@@ -26,7 +26,7 @@ def provenance(material: Material) -> Table:
 
 def mixture(material: Material) -> str:
     """What differs between the stages, in a sentence; empty where all were made alike."""
-    stages = _stages(material.get("context", "stages") or {})
+    stages = _stages(material.get("stages") or {})
     commits = {_commit(record) for record in stages.values()}
     parts = [f"{len(commits)} commits ({', '.join(sorted(commits))})"] if len(commits) > 1 else []
     for tool in mixed_tools(stages):
@@ -50,9 +50,8 @@ def _line(
     stages: Mapping[str, Mapping[str, Any]],
 ) -> tuple[Cell, ...]:
     several = len({_commit(r) for r in stages.values()}) > 1
-    made = str(record.get("made") or DASH)
     tools = (Cell(_version(record, tool) or DASH, "warn") for tool in mixed)
-    return row(name, made, Cell(_commit(record), "warn" if several else ""), *tools)
+    return row(name, Cell(_commit(record), "warn" if several else ""), *tools)
 
 
 def _stages(found: Any) -> dict[str, Mapping[str, Any]]:
@@ -62,12 +61,10 @@ def _stages(found: Any) -> dict[str, Mapping[str, Any]]:
 
 
 def _commit(record: Mapping[str, Any]) -> str:
-    """The commit in short, whether it stands as a text or as {"commit", "dirty"}."""
-    found: Any = record.get("commit") or record.get("git")
-    dirty = record.get("dirty")
-    if isinstance(found, Mapping):
-        found, dirty = found.get("commit"), found.get("dirty")
-    return f"{str(found)[:_SHOWN]}{' + changes' if dirty else ''}" if found else DASH
+    """The commit in short, and whether there were changes beyond it."""
+    git = record.get("git") or {}
+    commit = git.get("commit")
+    return f"{str(commit)[:_SHOWN]}{' + changes' if git.get('dirty') else ''}" if commit else DASH
 
 
 def _tools(record: Mapping[str, Any]) -> Mapping[str, Any]:

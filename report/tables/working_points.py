@@ -66,7 +66,7 @@ def headline(material: Material) -> Table | None:
             for e in entries
         ),
         f"Of the model nearest to the hardware that was run ({', '.join(names)}); an event passes where "
-        "score ≥ threshold, and the rate never exceeds its target."
+        "score ≥ threshold, and the rate never exceeds its target: a score in coarse steps stays below."
         if entries
         else "No working point: the sample supports none of the target rates.",
         notes=tuple(f"refused: {what}: {why}" for what, why in refused(material.result)),

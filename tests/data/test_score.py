@@ -425,3 +425,97 @@ def test_a_disk_that_takes_no_more_leaves_nothing(
     assert outcome.kind == "refused" and "make room and run again" in outcome.text, outcome
     assert f"cannot write {out}: " in outcome.text and "oo large" in outcome.text
     assert not list(tmp_path.glob("*out.*"))
+
+
+def collisions(counts: list[int], beside: list[int] | None = None) -> dict[str, Any]:
+    """Entries with so many jets, and a branch nJet that counts `beside`: other jets than these."""
+    pt = np.linspace(20, 90, sum(counts))
+    columns = {"pt": pt, "eta": np.sin(pt), "phi": np.cos(pt), "mass": pt / 10}
+    lists = {f"Jet_{n}": ak.unflatten(v, counts) for n, v in columns.items()}
+    return lists | {"nJet": np.array(beside or counts), "run": np.arange(len(counts))}
+
+
+def write_events(path: Path, columns: dict[str, Any], table: str = "ttree") -> Path:
+    with uproot.recreate(path) as file:
+        if table == "rntuple":
+            records = ak.zip(columns, depth_limit=1)
+            file.mkrntuple("dir/Events", records.layout.form).extend(records)
+        else:
+            types = {
+                n: v.type.content if isinstance(v, ak.Array) else v.dtype
+                for n, v in columns.items()
+            }
+            tree = file.mktree("dir/Events", types, counter_name=lambda name: f"size_{name}")
+            tree.extend(columns)
+    return path
+
+
+JETS = {
+    "inputs": {"names": ["pt", "eta"]},
+    "label": {"a": "eta > 0", "b": "eta <= 0"},
+    "mapping": {"objects": "Jet"},
+    "format": "root",
+}
+
+
+@pytest.mark.parametrize("table", ["ttree", "rntuple"])
+@pytest.mark.parametrize("chunk", [1, 3, 4])
+def test_chunks_without_one_jet_and_lengths_that_agree_by_chance(
+    chunk: int, table: str, tmp_path: Path
+) -> None:
+    """B10: nothing about a column is decided from one chunk; the tree lies in a folder."""
+    counts = [0, 0, 0, 2, 2, 5, 0, 7, 1, 4, 0, 0, 9, 0]
+    beside = [0, 0, 0, 2, 3, 5, 1, 7, 1, 4, 2, 0, 9, 4]  # agrees with the jets in the first chunks
+    path = write_events(tmp_path / "x.root", collisions(counts, beside), table)
+    config, contract = prepared(path, tmp_path, **JETS)
+    out, whole = tmp_path / "out.root", tmp_path / "whole.root"
+    done = score(config, contract, path, out, chunk)
+    assert (done.entries, done.events, done.not_scored) == (14, 30, 0)
+    score(config, contract, path, whole, 100)
+    one, other, old = (read(p, "dir/Events") for p in (out, whole, path))
+    for name, values in old.items():
+        assert ak.array_equal(one[name], values), name
+    for name in ("Jet_tf_score_a", "Jet_tf_score_b"):
+        assert ak.array_equal(one[name], other[name]), name
+        assert ak.num(one[name]).tolist() == counts
+    with uproot.open(out) as file:
+        assert file.classnames()["dir/Events;1"] == {"ttree": "TTree"}.get(table, "ROOT::RNTuple")
+
+
+def test_lists_keep_the_counters_that_the_file_gives_them(tmp_path: Path) -> None:
+    """nJet counts Jet_pt and the scores; Muon_pt, of the same lengths by chance, has its own."""
+    columns = collisions([1, 2, 3, 0, 4] * 4)
+    del columns["nJet"]
+    columns["Muon_pt"] = columns["Jet_pt"]
+    path = tmp_path / "x.root"
+    with uproot.recreate(path) as file:
+        types = {
+            n: v.type.content if isinstance(v, ak.Array) else v.dtype for n, v in columns.items()
+        }
+        tree = file.mktree("Events", types, counter_name=lambda name: "n" + name.split("_")[0])
+        tree.extend(columns)
+    config, contract = prepared(path, tmp_path, **JETS)
+    score(config, contract, path, tmp_path / "out.root")
+    with uproot.open(tmp_path / "out.root") as file:
+        counters = {b.name: b.count_branch for b in file["Events"].branches}
+    names = {n: c.name for n, c in counters.items() if c is not None}
+    jets = {n for n in names if n.startswith("Jet_")}
+    assert names == {n: "nJet" for n in jets} | {"Muon_pt": "nMuon"}
+    assert {"Jet_tf_score_a", "Jet_tf_score_b"} < jets
+    assert set(counters) - set(names) == {"nJet", "nMuon", "run"}
+
+
+def test_nested_records_and_text_of_an_rntuple_are_copied(tmp_path: Path) -> None:
+    jets = ak.Array(
+        [[{"pt": 30.0 + i, "eta": 0.1 * i - 2, "c": [i, i + 1]}] * (i % 3) for i in range(40)]
+    )
+    text = ak.Array([f"event {i}" for i in range(40)])
+    columns = {"Jet": jets, "name": text, "met": ak.zip({"pt": np.arange(40.0)})}
+    path = write_events(tmp_path / "x.root", columns, "rntuple")
+    config, contract = prepared(path, tmp_path, **JETS)
+    done = score(config, contract, path, tmp_path / "out.root")
+    assert done.left_out == []
+    copied = read(tmp_path / "out.root", "dir/Events")
+    for name, values in columns.items():
+        assert ak.array_equal(copied[name], values), name
+    assert ak.num(copied["Jet_tf_score_a"]).tolist() == ak.num(jets).tolist()

@@ -121,7 +121,8 @@ def _result(classes: tuple[str, ...], splits: Splits, scores: dict[str, Any]) ->
     test = splits.test
     return {
         "version": RESULT_VERSION,
-        "context": context(7) | {"stages": _stages(), "quick": False},
+        "context": context(7) | {"quick": False},
+        "stages": _stages(),
         "data": {"source": ["events.root"], "events": {"test": EVENTS}, "classes": list(classes)},
         "metrics": {
             model: Task.of(splits).metrics(
@@ -170,7 +171,7 @@ def _result(classes: tuple[str, ...], splits: Splits, scores: dict[str, Any]) ->
         ],
         "overflow_audit": [
             {"layer": layer, "tensor": tensor, "kind": kind, "events": EVENTS}
-            | {"overflows": overflows, "values": 8 * EVENTS}
+            | {"overflows": overflows, "values": 8 * EVENTS, "events_with_overflow": overflows}
             for layer, tensor, kind, overflows in (
                 ("fc1", "output", "sat", 9),
                 ("fc1", "kernel sum", "wrap", 0),
@@ -214,11 +215,8 @@ def _result(classes: tuple[str, ...], splits: Splits, scores: dict[str, Any]) ->
 
 
 def _stages() -> dict[str, Any]:
-    made = {"commit": "0123456789abcdef", "tools": {"torch": "2.13.0", "keras": "3.15.1"}}
-    return {
-        stage: {**made, "made": f"2026-11-28T12:0{i}:00Z"}
-        for i, stage in enumerate(("data", "train", "compress"))
-    }
+    made = {"git": {"commit": "0123456789abcdef", "dirty": False}, "tools": {"torch": "2.13.0"}}
+    return dict.fromkeys(("data", "train", "compress"), made)
 
 
 def _compression() -> dict[str, Any]:

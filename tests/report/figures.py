@@ -37,8 +37,11 @@ def figures_drawn() -> Iterator[list[Figure]]:
         yield found
 
 
-def require_labels(figures: list[Figure]) -> None:
-    """Every axis that has ticks has a label: with its unit, or of a kind that has none."""
+def require_labels(figures: list[Figure], names: tuple[str, ...] = ()) -> None:
+    """Every axis that has ticks has a label: with its unit, or of a kind that has none.
+
+    `names`: observables of which nobody knows a unit.
+    """
     assert figures
     for axes in (axes for figure in figures for axes in figure.axes if axes.axison):
         shared = axes.get_shared_x_axes().get_siblings(axes)
@@ -49,4 +52,4 @@ def require_labels(figures: list[Figure]) -> None:
         for label in (x, y):
             assert label.strip(), f"an axis without a label: {x!r}, {y!r} in {axes.get_title()!r}"
             has_unit = "[" in label and label.rstrip().endswith("]")
-            assert has_unit or any(word in label for word in NO_UNIT), label
+            assert has_unit or any(word in label for word in (*NO_UNIT, *names)), label

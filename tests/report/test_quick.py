@@ -36,6 +36,13 @@ def test_the_banner_says_how_small_and_stands_before_the_figures(run: Any, tmp_p
     assert text.index(HEADLINE) < text.index('class="verdict') < text.index('class="tiles')
 
 
+def test_a_score_has_its_auc_beside_chance(make_run: Any) -> None:
+    made = make_run(background=("g",))
+    made.result["context"] |= {"quick": True}
+    assert "AUC of the signals: float 0." in banner(made.result)[2]
+    assert banner(made.result)[2].endswith("chance is 0.5")
+
+
 @pytest.mark.parametrize("context", [{}, {"quick": None}, {"quick": 0}, {"quick": "no"}, []])
 def test_only_a_true_mark_is_one(context: Any) -> None:
     assert banner({"context": context}) == ()

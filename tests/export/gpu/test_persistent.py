@@ -3,6 +3,7 @@
 import ctypes
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 
 from triggerforge.data.contract import InputContract
-from triggerforge.errors import ToolFailedError, UnsupportedOperationError
+from triggerforge.errors import ModelError, ToolFailedError, UnsupportedOperationError
 from triggerforge.export.engines.cuda_persistent import PersistentRuntime
 from triggerforge.export.files import FLOAT_FILE
 from triggerforge.export.float_model import float_onnx
@@ -30,6 +31,7 @@ from triggerforge.export.gpu.mailbox import Mailbox, room
 from triggerforge.export.gpu.nvrtc import compiled_cubin
 from triggerforge.export.native.build import compiled
 from triggerforge.export.runtime import EngineSource
+from triggerforge.known_engines import KNOWN
 from triggerforge.training.models.registry import MODELS
 from triggerforge.training.trained import TrainedModel
 
@@ -115,6 +117,32 @@ def test_it_answers_event_after_event(on_cpu: Callable[[str], Any], name: str) -
         expected = module.double()(torch.from_numpy(x).double()).numpy()
     assert np.abs(y - expected).max() <= 1e-5 * np.abs(expected).max()
     assert len(kernel.threads) == 1
+
+
+def test_a_second_thread_is_refused_and_mixes_nothing(on_cpu: Callable[[str], Any]) -> None:
+    _, kernel = on_cpu("mlp")
+    x = np.random.default_rng(1).normal(size=(THREADS, 16)).astype(np.float32)
+    expected, y = np.zeros((2, THREADS, 5), np.float32)
+    for row, out in zip(x, expected, strict=True):
+        kernel.mailbox.bind(row, out)()
+    start = threading.Barrier(THREADS)
+
+    def ask(number: int) -> int:
+        call, refused = kernel.mailbox.bind(x[number], y[number]), 0
+        start.wait()
+        for _ in range(500):
+            y[number] = np.nan
+            try:
+                call()
+            except ModelError:
+                refused += 1
+            else:
+                np.testing.assert_array_equal(y[number], expected[number])
+        return refused
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        assert sum(pool.map(ask, range(THREADS))) > 0
+    assert not KNOWN["cuda-persistent"].threads
 
 
 def test_an_idle_kernel_ends_and_the_next_call_starts_another(
