@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests
 
-.PHONY: help setup demo test coverage lint bench lock qkeras clean
+.PHONY: help setup demo test test-long coverage lint bench lock qkeras clean
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,10 +26,13 @@ setup: $(READY)  ## install everything into .venv
 demo: $(READY)  ## generate jets, train, compress, export, build firmware, verify, report: runs/demo/
 	$(BIN)/triggerforge run configs/demo.yaml
 
-test: $(READY) qkeras  ## the whole test suite
+test: $(READY) qkeras  ## the test suite
 	$(PYTEST)
 
-coverage: $(READY) qkeras  ## the same, and which lines it runs; half as long again
+test-long: $(READY) qkeras  ## what takes long: every network and layer end to end, kills in every stage, …
+	$(PYTEST) -m long
+
+coverage: $(READY) qkeras  ## the test suite, and which lines it runs; half as long again
 	$(PYTEST) --cov --cov-report=term
 
 lint: $(READY)  ## ruff and strict mypy

@@ -30,6 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import exponnorm
 
+from triggerforge.border import answer
 from triggerforge.trigger.curve import NEIGHBOURHOOD, RateCurve
 from triggerforge.trigger.intervals import ONE_SIGMA, Array, Method
 from triggerforge.trigger.threshold import threshold_interval
@@ -188,4 +189,4 @@ def _cell(part: float, experiments: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(main, "triggerforge.benchmark.closure"))

@@ -8,7 +8,8 @@ same bits.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,19 @@ class Trainer:
         self._kernels = magnitude.kernels(model)
         self._ebops_at_start = max(ebops(model), 1.0)
         self._unsaved: dict[int, list[NDArray[Any]]] = {}
+
+    @contextmanager
+    def calibrated(self) -> Iterator[None]:
+        """For a while the Keras model is as hardware would run it, were it not trained any more."""
+        now = self._model.initial()
+        rest, _ = self._model.calibrate(now, self._calibration_x)
+        # copies: Keras' own `predict` takes over the memory of the model's variables
+        kept = [[np.array(v) for v in group] for group in (now.trainable, now.rest)]
+        self._model.assign(now.trainable, rest)
+        try:
+            yield
+        finally:
+            self._model.assign(*kept)
 
     def fit(self) -> Progress:
         """Trains for `config.epochs`, from the checkpoint if `folder` holds one.

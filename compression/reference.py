@@ -4,26 +4,27 @@ Keras computes in float32, whose 24 bits hold every number of a typical quantise
 Where a sum is wider, the same model is loaded in float64.
 """
 
-import json
-import tempfile
-import zipfile
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from io import BytesIO
-from pathlib import Path
-from typing import Any
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, TypeVar
 
 from triggerforge.compression.backend import keras
 
 # isort: split
+import jax
 import numpy as np
 from alkaid.types import CombLogic
 from numpy.typing import NDArray
 
-from triggerforge.errors import ArtifactError
+from triggerforge.compression.keras_archive import rewritten
+from triggerforge.compression.keras_file import load_keras
 
+T = TypeVar("T")
 _BATCH = 4096
 _FLOAT32_BITS = 24
+_TURN = threading.RLock()
+"""float64 is a setting of Keras as a whole, so that threads compute one after the other"""
 
 
 class Reference:
@@ -31,13 +32,17 @@ class Reference:
 
     def __init__(self, keras_file: bytes, double: bool) -> None:
         self._precision = _in_float64 if double else nullcontext
-        with self._precision():
+        with _TURN, self._precision():
             self.model = load_keras(_retyped(keras_file) if double else keras_file)
 
     def predict(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """Outputs (N, outputs) for x (N, *shape) on the grid of the inputs."""
-        with self._precision():
-            return predict_exact(self.model, x)
+        return self.run(lambda model: predict_exact(model, x))
+
+    def run(self, work: Callable[[keras.Model], T]) -> T:
+        """What `work` makes of the model, in the reference's precision."""
+        with _TURN, self._precision():
+            return work(self.model)
 
 
 def predict_exact(model: keras.Model, x: NDArray[Any]) -> NDArray[np.float64]:
@@ -62,39 +67,9 @@ def needs_double(alir: CombLogic) -> bool:
     return any(sum(op.qint.kif) > _FLOAT32_BITS for op in alir.ops)
 
 
-def load_keras(content: bytes) -> keras.Model:
-    """The model in the bytes of a .keras file; runs no code that the file brings along.
-
-    Raises ArtifactError where Keras cannot read it.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        path.write_bytes(content)
-        try:
-            return keras.saving.load_model(path, compile=False, safe_mode=True)
-        except Exception as error:
-            told = str(error).replace(str(path), "the file")  # ours, not one that a user knows
-            raise ArtifactError(f"Keras cannot read the model: {told}") from error
-
-
-def keras_bytes(model: keras.Model) -> bytes:
-    """`model` as the bytes of a .keras file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        model.save(path)
-        return path.read_bytes()
-
-
 def _retyped(keras_file: bytes) -> bytes:
     """The file with every layer's dtype float64 in the place of float32."""
-    buffer = BytesIO()
-    with zipfile.ZipFile(BytesIO(keras_file)) as old, zipfile.ZipFile(buffer, "w") as new:
-        for name in old.namelist():
-            data = old.read(name)
-            if name == "config.json":
-                data = json.dumps(_wider(json.loads(data))).encode()
-            new.writestr(name, data)
-    return buffer.getvalue()
+    return rewritten(keras_file, {"config.json": _wider})
 
 
 def _wider(config: Any) -> Any:
@@ -116,18 +91,9 @@ def _in_float64() -> Iterator[None]:
     keras.config.set_dtype_policy("float64")
     BIT64_TO_BIT32_DTYPE["float64"] = "float64"  # else Keras' floor and others round to float32
     try:
-        with _jax_x64():
+        with jax.enable_x64(True):
             yield
     finally:
         BIT64_TO_BIT32_DTYPE.update(kept)
         keras.config.set_floatx(floatx)
         keras.config.set_dtype_policy(policy)
-
-
-def _jax_x64() -> AbstractContextManager[Any]:
-    if keras.backend.backend() != "jax":
-        return nullcontext()
-    import jax
-
-    context: AbstractContextManager[Any] = jax.enable_x64(True)
-    return context

@@ -102,24 +102,35 @@ class InputBuilder:
         return _ORDERS.get(self.config.kind, "as listed")
 
     def build(
-        self, size: int, events: Columns, particles: Columns, counts: NDArray[np.int64] | None
+        self,
+        size: int,
+        events: Columns,
+        particles: Columns,
+        counts: NDArray[np.int64] | None,
+        places: NDArray[np.int64] | int = 0,
     ) -> Inputs:
-        """Inputs of `size` events from their columns, (n,) and (m,), and the (n,) counts."""
+        """Inputs of `size` events from their columns, (n,) and (m,), and the (n,) counts.
+
+        `places` are the events' numbers in the file for messages, or that of the first one.
+        """
         if self.config.kind in _PER_EVENT:
             table = np.empty((size, len(self._expressions)))
             for i, expression in enumerate(self._expressions):
-                table[:, i] = expression.evaluate(events)
+                table[:, i] = expression.floats(events, places)
             return Inputs(table.reshape(size, *self.shape), None)
         assert counts is not None
         if self.config.kind == "constituents":
-            return self._constituents(particles, counts)
+            return self._constituents(particles, counts, places)
         return Inputs(self._image(particles, counts), None)
 
-    def _constituents(self, particles: Columns, counts: NDArray[np.int64]) -> Inputs:
+    def _constituents(
+        self, particles: Columns, counts: NDArray[np.int64], first: NDArray[np.int64] | int
+    ) -> Inputs:
         places = self.config.constituents
         event = np.repeat(np.arange(len(counts)), counts)
+        numbers = event + first if isinstance(first, int) else first[event]
         if self.config.order == "pt":
-            order = np.lexsort((-np.asarray(particles["pt"]), event))
+            order = np.lexsort((_falling(np.asarray(particles["pt"])), event))
         else:
             order = np.arange(len(event))
         rank = np.arange(len(event)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -127,7 +138,7 @@ class InputBuilder:
         picked, at = order[kept], (event[kept], rank[kept])
         raw = np.zeros((len(counts), places, len(self.names)))
         for i, expression in enumerate(self._expressions):
-            values = np.broadcast_to(expression.evaluate(particles), event.shape)
+            values = np.broadcast_to(expression.floats(particles, numbers), event.shape)
             raw[(*at, i)] = values[picked]
         mask = np.zeros((len(counts), places), np.bool_)
         mask[at] = True
@@ -142,6 +153,11 @@ class InputBuilder:
         return jet_images(
             eta, phi, weight, event, len(counts), self.config.pixels, self.config.half_width
         )
+
+
+def _falling(pt: NDArray[Any]) -> NDArray[Any]:
+    """A key that rises as `pt` falls; -pt would wrap for unsigned integers, ~pt is -pt - 1."""
+    return ~pt if pt.dtype.kind in "biu" else -pt
 
 
 def _flag_last(names: tuple[str, ...]) -> tuple[str, ...]:

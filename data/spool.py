@@ -9,16 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triggerforge.data.source import Batch
+from triggerforge.data.storage import Hdf5Output
 
 _READ = 10_000
 Form = Callable[[NDArray[Any], NDArray[np.int64]], NDArray[Any]]
 
 
 class Spool:
-    """An HDF5 file of columns that `add` appends to, and `take` reads from."""
+    """An HDF5 file of columns that `add` appends to, and `take` reads from.
+
+    `add` and `close` raise OSError where the disk is full.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._file = h5py.File(path, "w")
+        self._output = Hdf5Output(path)
+        self._file = self._output.file
         self.path = path
         self.events = 0
 
@@ -46,6 +51,7 @@ class Spool:
             data = self._file[name]
             data.resize(self.events + len(values), axis=0)
             data[self.events :] = values
+            self._output.check()
         self.events += len(batch.label)
 
     @property
@@ -82,5 +88,5 @@ class Spool:
 
     def close(self) -> None:
         """Closes and removes the file."""
-        self._file.close()
-        self.path.unlink()
+        self.path.unlink(missing_ok=True)  # nobody needs what a full disk has no room for
+        self._output.close()

@@ -13,8 +13,9 @@ import onnx
 from google.protobuf.text_encoding import CEscape  # type: ignore[import-untyped]
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from triggerforge.compression.onnx_file import CLASSES, CONTRACT, read_metadata
 from triggerforge.errors import ConfigError, ModelError
-from triggerforge.export.metadata import CLASSES, CONTRACT, OUTPUT_FORMATS, read_metadata
+from triggerforge.export.metadata import OUTPUT_FORMATS
 
 MODEL_FILE = "model.onnx"
 LABELS_FILE = "labels.txt"

@@ -1,5 +1,6 @@
 """The simulated firmware as runtimes: "hls4ml" (C simulation) and "rtl" (Verilator, every cycle)."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,7 +35,10 @@ class Simulated(Protocol):
 
 
 class FirmwareRuntime:
-    """A simulation of the firmware under the protocol of every engine."""
+    """A simulation of the firmware under the protocol of every engine.
+
+    Threads take turns: what hls4ml writes keeps its state between two lines in static variables.
+    """
 
     model = "quantized"
 
@@ -42,18 +46,20 @@ class FirmwareRuntime:
         self.name = name
         self._contract = contract
         self._simulated = simulated
+        self._turn = threading.Lock()
 
     def predict(self, x: NDArray[np.float32]) -> NDArray[Any]:
         """Outputs (N, outputs), float64, of x (N, *contract.shape)."""
-        return self._simulated.predict(inputs_on_grid(x, self._contract))
+        x = inputs_on_grid(x, self._contract)
+        with self._turn:
+            return self._simulated.predict(x)
 
     def bind(self, x: NDArray[np.float32], y: NDArray[Any]) -> Callable[[], None]:
         """A call that copies the simulation's outputs into y: hardware has no form in place."""
         require_buffers(x, y, self._contract.shape, self._simulated.outputs, np.float64)
-        predict = self._simulated.predict
 
         def call() -> None:
-            y[:] = predict(x)
+            y[:] = self.predict(x)
 
         return call
 

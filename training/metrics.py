@@ -86,13 +86,24 @@ def auc(
     same with the two exchanged; the variances of these two means add up. With event weights, means
     and variances are the weighted ones; with negative ones the area is that of the ROC, which rises.
     """
-    s, b = np.asarray(score)[signal], np.asarray(score)[~signal]
+    below, above = placements(score, signal, weight)
     ws, wb = np.asarray(weight)[signal], np.asarray(weight)[~signal]
-    below, above = _part_below(s, b, wb), 1 - _part_below(b, s, ws)
     signal_eff, background_eff = _roc(np.asarray(score), signal, np.asarray(weight, np.float64))
     area = float(np.trapezoid(signal_eff, background_eff))
     variance = _variance_of_mean(below, area, ws) + _variance_of_mean(above, area, wb)
     return area, float(np.sqrt(variance))
+
+
+def placements(
+    score: NDArray[Any], signal: NDArray[np.bool_], weight: NDArray[Any]
+) -> tuple[Array, Array]:
+    """For each signal event the part of background below it, for each background event that of signal above.
+
+    Scores (N,), truth (N,), weights (N,); equal scores count half. The mean of either is the AUC.
+    """
+    s, b = np.asarray(score)[signal], np.asarray(score)[~signal]
+    ws, wb = np.asarray(weight)[signal], np.asarray(weight)[~signal]
+    return _part_below(s, b, wb), 1 - _part_below(b, s, ws)
 
 
 def rejection(

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triggerforge.compression.onnx_file import read_metadata, read_onnx
 from triggerforge.export.engines.fixed import Fixed, FixedBatchRuntime
-from triggerforge.export.files import read_onnx
-from triggerforge.export.metadata import read_metadata
 from triggerforge.packages import require_package
 
 
@@ -28,7 +27,7 @@ class LiteRtRuntime(FixedBatchRuntime):
     def __init__(self, path: Path) -> None:
         self._interpreter = require_package("ai-edge-litert", "ai_edge_litert.interpreter")
         self._proto = read_onnx(path)
-        contract, outputs = read_metadata(self._proto)
+        contract, outputs = read_metadata(self._proto, path)
         super().__init__("litert", contract.shape, len(outputs), np.float32)
         self.fixed(1)  # what TFLite does not know is found now
 
@@ -40,6 +39,10 @@ class LiteRtRuntime(FixedBatchRuntime):
         interpreter = self._interpreter.Interpreter(model_content=content, num_threads=1)
         interpreter.allocate_tensors()
         return interpreter
+
+    def own(self, events: int) -> Any:
+        """Another interpreter: one has one input and one output, which calls would share."""
+        return self.build(events)
 
     def make(self, events: int) -> Fixed:
         """The interpreter with its own tensors."""

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from triggerforge.compression import ptq
+from triggerforge.compression.backend import hgq
 from triggerforge.compression.compress import compress
 from triggerforge.compression.imported import import_model
 from triggerforge.compression.lowering import lower
 from triggerforge.compression.quantized_model import MODEL_FILE, QuantizedModel, corner_inputs
+from triggerforge.compression.ranges import set_start
 from triggerforge.compression.scheme import QuantizationScheme
 from triggerforge.config.compress import CompressConfig
 from triggerforge.data.dataset import Splits
@@ -110,7 +112,8 @@ def test_an_event_past_all_that_was_seen_stays_anomalous(
             weight_bits=10, activation_fraction=8, activation_overflow=overflow
         )
         model = lower(trained.module, contract, scheme)
-        ptq.set_integers(model, lower(trained.module, contract), small)
+        set_start(model, lower(trained.module, contract), small)
+        hgq.utils.trace_minmax(model, small)  # for WRAP
         score = QuantizedModel.from_keras(model, contract, ("anomaly",)).predict(large)[:, 0]
         kept[overflow] = (score[past] >= 0.5 * highest).mean()
     assert kept[Overflow.SAT] == 1 and kept[Overflow.WRAP] < 0.9
