@@ -468,3 +468,20 @@ def test_real_files_of_other_experiments(case: str, shared: Callable[[str], Path
         np.testing.assert_allclose(pz, pt * np.sinh(eta), rtol=1e-5)
     if "delta_r" in names:
         assert batch.inputs.mask.any() and raw[:, :, names.index("delta_r")].max() < 1.2
+
+
+def test_a_cluster_too_large_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Offsets count too; a TTree is read by entries, an RNTuple by clusters."""
+    lists = ak.Array([[1.0, 2.0]] * 1000)
+    monkeypatch.setattr("triggerforge.data.readers.trees.MAX_CHUNK_BYTES", 20_000)
+    for table, refused in (("ttree", False), ("rntuple", True)):
+        layout = layout_of(save(tmp_path / f"{table}.root", "t", {"x_pt": lists}, table))
+        if refused:
+            with pytest.raises(
+                DataError, match=r"a cluster of 't' says that it holds 2.4e\+04 bytes"
+            ):
+                layout.check_size(["x_pt"], 10)
+        else:
+            layout.check_size(["x_pt"], 10)
