@@ -31,6 +31,7 @@ from triggerforge.training.objectives import (
     Objective,
     Unsupervised,
 )
+from triggerforge.training.rebuilt import require_rebuilt
 from triggerforge.training.task import Task, summary
 from triggerforge.training.tensors import (
     class_weights,
@@ -99,9 +100,16 @@ def _fit(
     ones = np.ones(len(splits.classes))
     weights = ones if task.scores else class_weights(splits.train, config)
     with deterministic(seed, config.threads, device):
-        module = build_module(architecture, splits.contract, len(task.outputs), folder)
+        outputs = len(task.outputs)
+        module = build_module(architecture, splits.contract, outputs, folder)
         name = str(config.model.name or config.model.class_name)
         require_objective(module, name, task.scores, targets is not None)
+        require_rebuilt(
+            module,
+            lambda: build_module(architecture, splits.contract, outputs, folder),
+            splits.contract,
+            name,
+        )
         events = (
             to_tensors(part, config, weights, device, target)
             for part, target in zip(parts, targets or (None, None), strict=True)

@@ -164,4 +164,6 @@ class Draw:
         if kind < 0.85:
             return f"isfinite({self._operand(self._number, depth)})"
         a, b = (self._operand(self._truth, depth) for _ in range(2))
+        if kind < 0.9:
+            return f"where({self._operand(self._any, depth)}, {a}, {b})"
         return f"{a} {rng.choice('&|^')} {b}"

@@ -66,7 +66,7 @@ def _sizes(
     The whole run's is None where the file without its quick section is no valid configuration.
     """
     try:
-        full = RunConfig.model_validate(whole).model_dump(mode="json")
+        full = RunConfig.model_validate({"name": config.name, **whole}).model_dump(mode="json")
     except ValidationError:
         full = {}
     mine = config.model_dump(mode="json")

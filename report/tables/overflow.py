@@ -23,7 +23,9 @@ def overflow_audit(material: Material) -> Table:
         note = f"0 overflows: none of {counted(len(entries), 'tensor')} left its range{seen}."
     more = f" The {_MOST} worst of {len(worst)} are shown." if len(worst) > _MOST else ""
     return Table(
-        ("layer", "tensor", "on overflow", "values", "overflows", "share") if worst else (),
+        ("layer", "tensor", "on overflow", "events with one", "values", "overflows", "share")
+        if worst
+        else (),
         tuple(_line(entry) for entry in worst[:_MOST]),
         "Values inside the quantised network that do not fit their format. Saturation bends the "
         f"network's response, a wrap turns a large number into another of the wrong sign.{more}",
@@ -49,6 +51,7 @@ def _line(entry: Mapping[str, Any]) -> tuple[Cell, ...]:
         str(entry.get("layer", DASH)),
         str(entry.get("tensor", DASH)),
         _KINDS.get(kind, kind),
+        share(entry.get("events_with_overflow"), entry.get("events")),
         count(entry.get("values")),
         Cell(count(_overflows(entry)), tone),
         Cell(share(_overflows(entry), entry.get("values")), tone),

@@ -123,6 +123,13 @@ def test_quick_needs_its_section(config: Path) -> None:
         load_config(config, quick=True)
 
 
+def test_a_quick_run_of_a_file_without_a_name_knows_the_whole_runs_sizes(config: Path) -> None:
+    config.write_text(config.read_text().replace("\nname: demo\n", "\n"))
+    quick = load_config(config, quick=True)
+    assert quick.name == "mine-quick" and quick.quick is not None
+    assert quick.quick["train.epochs"] == {"quick": 3, "whole": 30}
+
+
 def test_a_quick_run_knows_what_was_made_small(config: Path) -> None:
     assert load_config(config).quick is None
     quick = load_config(config, ["train.epochs=7"], quick=True)

@@ -84,6 +84,19 @@ def test_missing_particles_are_what_an_inherited_model_was_trained_with(
     assert InputContract.from_dict(splits.contract.to_dict()) == splits.contract
 
 
+def test_a_finished_models_padding_is_its_own(tmp_path: Path, jets: Any, written: Write) -> None:
+    inputs = {"kind": "constituents", "constituents": 30, "names": ["log_pt", "valid"]}
+    source = written("generator", jets)
+    settings = {"inputs": inputs, "precision": {"padding": {"log_pt": -1.0}}}
+    made = load(config(source, **settings), None, 1, tmp_path)
+    padding = made.contract.features[0].padding
+    again = load(config(source, inputs=inputs), None, 1, tmp_path, made.contract)
+    assert again.test.mask is not None
+    assert (again.test.x[~again.test.mask][:, 0] == np.float32(padding)).all()
+    with pytest.raises(DataError, match="the model's own contract has -"):
+        load(config(source, **settings), None, 1, tmp_path, made.contract)
+
+
 def test_the_record(tmp_path: Path, jets: Any, written: Write) -> None:
     path = written("generator", jets)
     load(config(path, selection="jet_pt > 150", max_events=20), None, 1, tmp_path)

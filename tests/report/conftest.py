@@ -171,7 +171,7 @@ def _result(classes: tuple[str, ...], splits: Splits, scores: dict[str, Any]) ->
         ],
         "overflow_audit": [
             {"layer": layer, "tensor": tensor, "kind": kind, "events": EVENTS}
-            | {"overflows": overflows, "values": 8 * EVENTS}
+            | {"overflows": overflows, "values": 8 * EVENTS, "events_with_overflow": overflows}
             for layer, tensor, kind, overflows in (
                 ("fc1", "output", "sat", 9),
                 ("fc1", "kernel sum", "wrap", 0),

@@ -15,8 +15,8 @@ def material(result: dict[str, Any]) -> Any:
 def test_the_worst_overflow_comes_first_and_wraps_before_saturations(run: Any) -> None:
     table = overflow_audit(material({"overflow_audit": run.result["overflow_audit"]}))
     assert [[c.text for c in row] for row in table.rows] == [
-        ["fc2", "input", "wraps", "7,200", "2", "0.0278 %"],
-        ["fc1", "output", "saturates", "7,200", "9", "0.125 %"],
+        ["fc2", "input", "wraps", "0.222 %", "7,200", "2", "0.0278 %"],
+        ["fc1", "output", "saturates", "1 %", "7,200", "9", "0.125 %"],
     ]
     assert table.rows[0][-1].tone == "bad" and table.rows[1][-1].tone == "warn"
     assert table.notes == ("1 tensor of 3 never left its range in 900 test events.",)
