@@ -193,6 +193,19 @@ def test_jetclass_with_absent_branches(
             read(path, inputs=inputs | {"names": ["charge"]}, classes=["QCD", "Hbb"])
 
 
+@pytest.mark.parametrize("table", ["ttree", "rntuple"])
+def test_a_preset_offers_what_the_collection_has(table: str, tmp_path: Path, jets: Any) -> None:
+    """NanoAOD's L1Jet has no mass: a preset's name without its branch is in nobody's way."""
+    events = collisions(jets)
+    columns = {f"{c}_{n}": events[n] for c in ("Jet", "L1Jet") for n in ("pt", "eta", "phi")}
+    path = save(tmp_path / "nano.root", "Events", columns, table)
+    label = {"a": "pt > 100", "b": "pt <= 100"}
+    source, batch = read(path, mapping={"objects": "L1Jet"}, inputs={"names": ["pt"]}, label=label)
+    assert source.reader.format == "nanoaod" and set(batch.observables) == {"jet_pt", "jet_eta"}
+    with pytest.raises(DataError, match="no quantity of an event 'jet_mass'"):
+        read(path, inputs={"names": ["jet_mass"]}, label=label)
+
+
 def test_delphes_names_and_counters(tmp_path: Path, jets: Any) -> None:
     """Jet.PT with Jet_size, as a Delphes tree has them."""
     events = collisions(jets)
