@@ -149,9 +149,8 @@ class EventSource:
         if not isinstance(self.reader, RootReader):
             return {}
         layout, objects = self.reader.layout, self.reader.objects
-        held = {n: "lists of lists" for n, depth in layout.depths.items() if depth > 1} | dict(
-            layout.others
-        )
+        held = {n: "lists of lists" for n, depth in layout.depths.items() if depth > 1}
+        held |= layout.others
         own = f"{objects}." if objects else "/"  # no name has that
         return held | {n.removeprefix(own): kind for n, kind in held.items() if n.startswith(own)}
 
