@@ -9,7 +9,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests
-SHORT := -m 'not long'
 
 .PHONY: help setup demo test test-long coverage lint bench lock qkeras clean
 
@@ -28,13 +27,13 @@ demo: $(READY)  ## generate jets, train, compress, export, build firmware, verif
 	$(BIN)/triggerforge run configs/demo.yaml
 
 test: $(READY) qkeras  ## the test suite
-	$(PYTEST) $(SHORT)
+	$(PYTEST)
 
-test-long: $(READY) qkeras  ## what takes long: every shipped network end to end, kills in every stage, …
+test-long: $(READY) qkeras  ## what takes long: every network and layer end to end, kills in every stage, …
 	$(PYTEST) -m long
 
 coverage: $(READY) qkeras  ## the test suite, and which lines it runs; half as long again
-	$(PYTEST) $(SHORT) --cov --cov-report=term
+	$(PYTEST) --cov --cov-report=term
 
 lint: $(READY)  ## ruff and strict mypy
 	$(BIN)/ruff check .

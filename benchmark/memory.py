@@ -26,6 +26,7 @@ import onnx
 import uproot
 from numpy.typing import NDArray
 
+from triggerforge.border import answer
 from triggerforge.config.data import DataConfig
 from triggerforge.data.contract import InputContract, InputFeature
 from triggerforge.data.score import score_file
@@ -212,4 +213,4 @@ def _write_lhcjets(path: Path, chunk: int, chunks: int) -> None:
 _WRITERS = {"root": _write_root, "lhcjets": _write_lhcjets}
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(answer(main, "triggerforge.benchmark.memory"))

@@ -15,8 +15,10 @@ from triggerforge.compression.backend import keras
 # after the backend is chosen: alkaid imports keras
 from alkaid.converter.builtin.keras.layers._base import ReplayOperationBase
 from alkaid.trace import fixed_variable, fixed_variable_array
-from alkaid.trace.passes import canon
-from alkaid.types import CombLogic
+from alkaid.trace.passes import canon, cse
+from alkaid.types import CombLogic, Op, QInterval
+
+from triggerforge.errors import ModelError
 
 
 class _BatchedReshape(ReplayOperationBase):  # type: ignore[misc]
@@ -128,3 +130,78 @@ def _as_they_are(graph: CombLogic) -> CombLogic:
 
 
 canon.canonicalize_msb_wraps = _as_they_are
+
+
+_execute = CombLogic.exec_op
+_MUX, _BITWISE, _NOT = 6, 9, 0
+
+
+def _executed(self: CombLogic, op: Op, buf: NDArray[Any], inp: NDArray[Any]) -> Any:
+    """alkaid 0.8.2 traces its own graph again, with ranges that have become narrower by then.
+
+    A choice is made by the highest bit of a number, an inversion inverts all its bits: both are other
+    bits where the number is known to be smaller. The square of x + c, for one, is first taken for a
+    product of two numbers, of either sign; later on it has no sign bit any more.
+    """
+    if op.opcode == _MUX and isinstance(buf[op.addr[2]], fixed_variable.FVariable):
+        if_high, if_low, key = (buf[i] for i in op.addr)
+        taken = _sure_choice(key, self.ops[op.addr[2]].qint)
+        if taken is not None:
+            chosen = if_high if taken else if_low * 2.0 ** op.data[0]
+            return _as_variable(chosen, key).quantize(*op.qint.kif)
+    if op.opcode == _BITWISE and op.data[0] == _NOT:
+        number, meant = buf[op.addr[0]], self.ops[op.addr[0]].qint
+        if isinstance(number, fixed_variable.FVariable) and tuple(number.kif) != tuple(meant.kif):
+            sign, whole, fraction = meant.kif
+            return number * -1.0 + ((0.0 if sign else 2.0**whole) - 2.0**-fraction)
+    return _execute(self, op, buf, inp)
+
+
+def _sure_choice(key: Any, meant: QInterval) -> bool | None:
+    """Whether the highest bit that `key` had with the range `meant` is set; None where it may be."""
+    if meant.min < 0:
+        above, below = key.high < 0, key.low >= 0
+    else:
+        half = 2.0 ** (meant.kif[1] - 1)
+        above, below = key.low >= half, key.high < half
+    return True if above else (False if below else None)
+
+
+def _as_variable(value: Any, like: Any) -> Any:
+    if isinstance(value, fixed_variable.FVariable):
+        return value
+    return fixed_variable.FVariable.from_const(value, hwconf=like.hwconf)
+
+
+CombLogic.exec_op = _executed
+
+
+def _same_bits(op: Op) -> tuple[Any, ...]:
+    """What two operations have in common that are one: alkaid 0.8.2 leaves their ranges out.
+
+    The one then gets the narrower range of both, and who chose by its highest bit chooses by another.
+    """
+    sign, whole, _ = op.qint.kif
+    return (*_key_of(op), sign, whole)
+
+
+_key_of = cse.to_key
+cse.to_key = _same_bits
+
+
+_make_table = fixed_variable_array.make_table
+MAX_TABLE = 2**20
+"""entries of a table: more would fill the memory before hardware says that it is no use"""
+
+
+def _bounded_table(function: Any, interval: Any) -> Any:
+    entries = (float(interval.max) - float(interval.min)) / float(interval.step) + 1
+    if abs(entries) > MAX_TABLE:
+        raise ModelError(
+            f"a table of {abs(entries):.3g} entries, at most {MAX_TABLE} are possible; quantise its input to "
+            "fewer bits"
+        )
+    return _make_table(function, interval)
+
+
+fixed_variable_array.make_table = _bounded_table

@@ -2,6 +2,9 @@
 
 EBOPs, "effective bit operations", are the sum over all products of the bits of both factors, plus
 those of the sums; after place and route they foretell LUT + 55 DSP (HGQ, arXiv 2405.00645).
+A layer of tables has no products: HGQ2 counts for each the LUTs with six inputs that it takes,
+2^(n - 6) for an output bit of a table with n input bits where n is 5 or more, and those of the sum of
+the outputs (`QDenseT._compute_ebops`). Both are LUTs, so they add up.
 """
 
 from typing import Any
@@ -38,10 +41,11 @@ def layer_bits(model: keras.Model) -> list[dict[str, Any]]:
 
     `weights` and `nonzero_weights` count kernel and bias; `weight_bits_*` include the sign and
     count 0 for a weight that is zero; `weight_bits` counts weights by their bits;
-    `activation_bits_*` are those of the layer's inputs, None where they are not quantised.
+    `activation_bits_*` are those of the layer's inputs, None where they are not quantised. A layer of
+    tables has `tables`, `nonzero_tables` and `table_bits_*` of their outputs beside it.
     """
     return [
-        _record(name, layer)
+        layer_record(name, layer)
         for name, layer in operations(model)
         if isinstance(layer, keras.layers.Layer) and not isinstance(layer, keras.layers.InputLayer)
     ]
@@ -61,7 +65,8 @@ def totals(layers: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _record(name: str, layer: Any) -> dict[str, Any]:
+def layer_record(name: str, layer: Any) -> dict[str, Any]:
+    """The record of one layer under that name, see `layer_bits`."""
     bits = weight_bits(layer)
     active = bits[bits > 0]
     record: dict[str, Any] = {
@@ -76,6 +81,8 @@ def _record(name: str, layer: Any) -> dict[str, Any]:
             str(int(b)): int(n) for b, n in zip(*np.unique(bits, return_counts=True), strict=True)
         },
     }
+    if hasattr(layer, "toq"):
+        record |= _tables(layer)
     inputs = activation_bits(layer)
     record["activation_bits_mean"] = float(inputs.mean()) if inputs.size else None
     record["activation_bits_max"] = int(inputs.max()) if inputs.size else None
@@ -99,9 +106,32 @@ def activation_bits(layer: Any) -> NDArray[np.float64]:
     if not getattr(layer, "enable_iq", False):
         return np.zeros(0)
     inputs = layer.input if isinstance(layer.input, list | tuple) else [layer.input]
+    if hasattr(layer, "toq"):
+        return _width(layer.iq, table_shape(layer, (1, *inputs[0].shape[1:]))).ravel()
     quantizers = [layer.iq] if len(inputs) == 1 and not _many(layer.iq) else list(layer.iq)
     pairs = zip(quantizers, inputs, strict=True)
     return np.concatenate([_width(q, (1, *t.shape[1:])).ravel() for q, t in pairs])
+
+
+def _tables(layer: Any) -> dict[str, Any]:
+    """Of a layer of tables: how many give anything at all, and the bits of what they give."""
+    bits = _width(layer.toq, table_shape(layer, (1, *layer.input.shape[1:])))
+    used = bits[bits > 0]
+    return {
+        "tables": int(bits.size),
+        "nonzero_tables": int(used.size),
+        "table_bits_mean": float(used.mean()) if used.size else 0.0,
+        "table_bits_max": int(bits.max(initial=0)),
+    }
+
+
+def table_shape(layer: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape (1, …) in which a layer of tables for inputs of `shape` holds one table for each entry."""
+    if isinstance(layer, hgq.layers.QEinsumDenseT):
+        return tuple(1 if size is None else size for size in layer._bcast[1])
+    if isinstance(layer, hgq.layers.QConvT1D | hgq.layers.QConvT2D):
+        return (*layer.output_shape[:-1], layer.n_in, layer.n_out)
+    return (*shape, layer.n_out)
 
 
 def _many(quantizer: Any) -> bool:

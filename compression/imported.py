@@ -7,7 +7,7 @@ from typing import Any
 
 from triggerforge.compression.bitmap import totals
 from triggerforge.compression.goal import Accuracy
-from triggerforge.compression.model_file import from_file, implied_contract
+from triggerforge.compression.model_file import from_file, implied_contract, uncounted_layers
 from triggerforge.compression.overflow import overflow_audit
 from triggerforge.compression.pareto import Candidate
 from triggerforge.compression.quantized_model import MODEL_FILE, QuantizedModel
@@ -32,10 +32,12 @@ def import_model(config: CompressConfig, splits: Splits, folder: Path) -> Quanti
     `compression.target_missed`.
 
     Raises ArtifactError where the file cannot be read, ModelError where it does not fit inputs or
-    classes or has no fixed-point form, ParityError where the traced graph and Keras differ.
+    classes, has no fixed-point form or does not count the cost that a budget is for, ParityError where
+    the traced graph and Keras differ.
     """
     assert config.model is not None
     quantized = _fitting(config.model, splits)
+    _require_counted(config, quantized)
     quantized.save(folder / MODEL_FILE)
     outputs = quantized.predict(splits.test.quantized_x)
     metrics = Task.of(splits).metrics(outputs, splits.test.y, splits.test.weight)
@@ -59,6 +61,18 @@ def _fitting(path: Path, splits: Splits) -> QuantizedModel:
             f"{list(outputs)}; set data.classes, or data.background for an anomaly score"
         )
     return quantized
+
+
+def _require_counted(config: CompressConfig, quantized: QuantizedModel) -> None:
+    """A budget is judged on a cost that is known: raises ModelError where layers do not count theirs."""
+    if config.target.max_ebops is None:
+        return
+    if names := uncounted_layers(quantized.keras_model()):
+        raise ModelError(
+            f"{config.model}: EBOPs are switched off in {', '.join(names)}, so compress.target.max_ebops "
+            f"{config.target.max_ebops:g} cannot be judged; leave it out, or save the model with "
+            "enable_ebops=True"
+        )
 
 
 def _outside(quantized: QuantizedModel, test: Dataset) -> list[RangeCount]:
@@ -104,6 +118,7 @@ def _record(
         "target": config.target.model_dump(),
         "target_missed": _missed(config, quantized.ebops),
         "input_outside": {count.name: count.saturated for count in outside},
+        "trace_check": quantized.trace_check,
         "layers": quantized.layers,
     }
 

@@ -1,5 +1,6 @@
 """Writers of elementwise operations."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,10 @@ for _op, _kind in {
 def _multiply(model: Model, layer: Layer, inputs: list[Value]) -> Value:
     """Elementwise where the shapes agree, else an einsum, in which the lacking axes are absent."""
     first, second = inputs
-    if first.shape == second.shape:
+    lone = any(size == 1 for size in (math.prod(first.shape), math.prod(second.shape)))
+    if (
+        first.shape == second.shape or lone
+    ):  # hls4ml has no tensor without axes: one number is copied
         return _merge_writer("QMultiply")(model, layer, inputs)
     letters = LETTERS[: len(layer.shape)]
     terms, squeezed = [], []

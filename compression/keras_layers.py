@@ -211,6 +211,20 @@ def einsum_by(
     return Value(tensor, order, port)
 
 
+def moved_along(
+    model: Model, name: str, value: Value, axis: int, kernel: Array, port: Formats | None
+) -> Value:
+    """`value` times a `kernel` (size, new size) of zeros and ones along torch's `axis`: wires.
+
+    `port` are the formats of the result where its elements are the network's inputs.
+    """
+    letters = LETTERS[: len(value.order)]
+    given = "".join(letters[a] for a in value.order)
+    new = letters[axis].upper()
+    equation = f"{given},{letters[axis]}{new}->{given.replace(letters[axis], new)}"
+    return einsum_by(model, name, value, equation, kernel, value.order, iq=False, port=port)
+
+
 def _einsum_shape(equation: str, left: Sequence[int], right: Sequence[int]) -> tuple[int, ...]:
     inputs, out = equation.split("->")
     first, second = inputs.split(",")

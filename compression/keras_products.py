@@ -2,11 +2,10 @@
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from triggerforge.compression.backend import hgq, keras
+from triggerforge.compression.backend import hgq
 from triggerforge.compression.graph import Array, Layer
 from triggerforge.compression.keras_layers import (
     LETTERS,
@@ -18,6 +17,7 @@ from triggerforge.compression.keras_layers import (
     assign,
     batched,
     last,
+    moved_along,
 )
 
 
@@ -79,8 +79,8 @@ def _padded(model: Model, layer: Layer, value: Value) -> tuple[Value, Array, str
     """The input, the kernel and Keras' word for the padding, which together pad as torch does.
 
     Keras' "same" puts the odd zero behind, torch pads both sides alike. A kernel with one more
-    row of zeros can make them agree; where it cannot, the zeros become a layer, for which hls4ml
-    1.3 has no form.
+    row of zeros can make them agree; where it cannot, the zeros come by a product with zeros and
+    ones: hls4ml 1.3 has no form for a layer that pads.
     """
     kernel, padding = layer.weights["kernel"], layer.attrs["padding"]
     if not np.any(padding):
@@ -94,14 +94,19 @@ def _padded(model: Model, layer: Layer, value: Value) -> tuple[Value, Array, str
     ]
     if None not in rows:
         return value, np.pad(kernel, [*((0, r or 0) for r in rows), (0, 0), (0, 0)]), "same"
-    name = model.name(f"{layer.name}_pad")
-    if len(padding) == 1:
-        pad: Any = keras.layers.ZeroPadding1D(padding[0], name=name)
-    else:
-        pad = keras.layers.ZeroPadding2D(padding, name=name)
-    around = ((0, 0), *padding)
+    for axis, zeros in enumerate(padding, 1):
+        if any(zeros):
+            value = _with_zeros(model, f"{layer.name}_pad", value, axis, zeros)
+    return value, kernel, "valid"
+
+
+def _with_zeros(model: Model, name: str, value: Value, axis: int, zeros: tuple[int, int]) -> Value:
+    """`value` with so many zeros before and behind along torch's `axis`."""
+    size = value.shape[axis]
+    kernel = np.eye(size, size + sum(zeros), zeros[0], dtype=np.float32)
+    around = [zeros if a == axis else (0, 0) for a in range(len(value.order))]
     port = value.port.map(lambda a: np.pad(a, around, mode="edge")) if value.port else None
-    return replace(value, tensor=pad(value.tensor), port=port), kernel, "valid"
+    return moved_along(model, name, value, axis, kernel, port)
 
 
 def _extra_rows(

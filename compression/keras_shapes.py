@@ -15,6 +15,7 @@ from triggerforge.compression.keras_layers import (
     Value,
     arranged,
     einsum_by,
+    moved_along,
 )
 
 
@@ -40,7 +41,8 @@ def _concat(model: Model, layer: Layer, inputs: list[Value]) -> Value:
     order = inputs[0].order
     values = [arranged(model, value, order) for value in inputs]
     axis = layer.attrs["axis"]
-    concat = keras.layers.Concatenate(axis=order.index(axis) + 1, name=model.name(layer.name))
+    place = order.index(axis) - len(order)  # from the end: hls4ml counts without the batch
+    concat = keras.layers.Concatenate(axis=place, name=model.name(layer.name))
     ports = [value.port for value in values if value.port is not None]
     port = None
     if len(ports) == len(values):
@@ -72,12 +74,8 @@ def _slice(model: Model, layer: Layer, inputs: list[Value]) -> Value:
     axis, indices = layer.attrs["axis"], layer.attrs["indices"]
     kernel = np.zeros((value.shape[axis], len(indices)), np.float32)
     kernel[list(indices), range(len(indices))] = 1
-    letters = LETTERS[: len(layer.shape)]
-    given = "".join(letters[a] for a in value.order)
-    inner = letters[axis] + letters[axis].upper()
     port = value.port.map(lambda a: np.take(a, indices, axis)) if value.port else None
-    equation = f"{given},{inner}->{given.replace(letters[axis], letters[axis].upper())}"
-    return einsum_by(model, layer.name, value, equation, kernel, value.order, iq=False, port=port)
+    return moved_along(model, layer.name, value, axis, kernel, port)
 
 
 @WRITERS.register("sum")

@@ -83,16 +83,14 @@ def _site(name: str, tensor: str, quantizer: Any) -> Iterator[Site]:
         yield Site(name, tensor, inner)
 
 
-def values_before(
+def watched(
     model: keras.Model, x: NDArray[Any]
-) -> Iterator[tuple[Site, NDArray[np.float64]]]:
-    """What every quantiser of a tensor is given for events x (N, *shape), N > 0: arrays (N, …)."""
+) -> tuple[NDArray[np.float64], list[tuple[Site, NDArray[np.float64]]]]:
+    """The outputs, and what every quantiser of a tensor is given, for events x (N, *shape), N > 0."""
     found = list(sites(model))
     with _recording([site.quantizer for site in found]) as seen:
-        model(x, training=False)
-    for site in found:
-        for values in seen[id(site.quantizer)]:
-            yield site, values
+        outputs = np.asarray(model(x, training=False), np.float64)
+    return outputs, [(site, values) for site in found for values in seen[id(site.quantizer)]]
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triggerforge.compression.backend import keras
-from triggerforge.compression.layer_sites import values_before
+from triggerforge.compression.layer_sites import watched
 from triggerforge.compression.quantized_model import QuantizedModel
 
 _BATCH = 1024  # every quantiser's input is held for as many events
@@ -34,7 +34,7 @@ def count_overflows(model: keras.Model, x: NDArray[Any]) -> list[dict[str, Any]]
         # a batch of one size: for another one every operation would be compiled anew
         size = min(len(x), _BATCH)
         filled = np.pad(batch, [(0, size - len(batch)), *[(0, 0)] * (batch.ndim - 1)])
-        for site, values in values_before(model, filled):
+        for site, values in watched(model, filled)[1]:
             outside = site.outside(values[: len(batch)]).reshape(len(batch), -1)
             row = rows.setdefault((site.layer, site.tensor), _empty(site.wraps))
             row |= {"layer": site.layer, "tensor": site.tensor}

@@ -76,11 +76,13 @@ class Trainer:
         """For a while the Keras model is as hardware would run it, were it not trained any more."""
         now = self._model.initial()
         rest, _ = self._model.calibrate(now, self._calibration_x)
+        # copies: Keras' own `predict` takes over the memory of the model's variables
+        kept = [[np.array(v) for v in group] for group in (now.trainable, now.rest)]
         self._model.assign(now.trainable, rest)
         try:
             yield
         finally:
-            self._model.assign(now.trainable, now.rest)
+            self._model.assign(*kept)
 
     def fit(self) -> Progress:
         """Trains for `config.epochs`, from the checkpoint if `folder` holds one.

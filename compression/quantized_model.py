@@ -5,15 +5,16 @@ The graph is alkaid's ALIR (calad0i/alkaid), whose interpreter computes with int
 
 import hashlib
 import json
+import math
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any, TypeVar
 
 from triggerforge.compression.backend import hgq, keras
@@ -22,22 +23,25 @@ from triggerforge.compression.backend import hgq, keras
 import numpy as np
 from alkaid._binary import alir_interp_run
 from alkaid.converter import trace_model
+from alkaid.converter.builtin.keras.layers._base import ReplayOperationBase
 from alkaid.trace import FVArray, HWConfig, trace
 from alkaid.types import ALIR_SPEC_VERSION, CombLogic, JSONEncoder
 from numpy.typing import NDArray
 
 from triggerforge.compression import alir_layers as _alir_layers  # noqa: F401 (registers)
+from triggerforge.compression.alir_check import require_sound
 from triggerforge.compression.bitmap import ebops, layer_bits
+from triggerforge.compression.drive import drive
+from triggerforge.compression.keras_archive import keras_bytes
+from triggerforge.compression.keras_file import load_keras
+from triggerforge.compression.layer_sites import watched
 from triggerforge.compression.layer_tree import operations
-from triggerforge.compression.reference import (
-    Reference,
-    keras_bytes,
-    load_keras,
-    needs_double,
-    predict_exact,
-)
+from triggerforge.compression.model_hdf5 import first_line
+from triggerforge.compression.model_json import parse_json
+from triggerforge.compression.model_zip import read_members
+from triggerforge.compression.reference import Reference, needs_double, predict_exact
 from triggerforge.data.contract import InputContract
-from triggerforge.errors import ArtifactError, DataError, ModelError, ParityError
+from triggerforge.errors import ArtifactError, ConfigError, DataError, ModelError, ParityError
 from triggerforge.fixedpoint import FixedFormat
 from triggerforge.runfolder import write_atomic
 
@@ -46,8 +50,10 @@ FORMAT_VERSION = 1
 MODEL_FILE = "model.tfq"
 """name of the quantised model in the folder of the stage `compress`"""
 _CHECKED_EVENTS = 500
+_AGAIN = "compress again"
 _TOOLS = ("triggerforge", "alkaid", "hgq2", "quantizers", "keras", "jax", "numpy")
-_LIMITS = {"manifest.json": 2**24, "alir.json": 2**30, "model.keras": 2**28}
+TFQ_MEMBERS = {"manifest.json": 2**24, "alir.json": 2**26, "model.keras": 2**28}
+"""members of the file → the bytes that are read at most"""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,8 @@ class QuantizedModel:
     versions: dict[str, str]
     """of the tools that made it"""
     format_version: int = FORMAT_VERSION
+    trace_check: dict[str, Any] = field(default_factory=dict, compare=False)
+    """what the events reached with which `from_keras` compared; empty in a model from a file"""
 
     @classmethod
     def from_keras(
@@ -74,7 +82,8 @@ class QuantizedModel:
         """Traces an HGQ2 model whose inputs have the contract's formats.
 
         Raises ModelError where shapes do not fit, where a layer cannot be traced or is not
-        quantised; ParityError where the trace and Keras differ on random and corner inputs.
+        quantised; ParityError where the trace, Keras and what Keras reads back from its file differ:
+        on random and corner inputs, and on such as drive its quantisers out of their ranges.
         """
         _check_shapes(model, contract, classes)
         with _rounded_weights(model):
@@ -87,8 +96,7 @@ class QuantizedModel:
                 layers=layer_bits(model),
                 versions={tool: version(tool) for tool in _TOOLS},
             )
-            _check_parity(made, model)
-        return made
+            return _checked(made, model)
 
     def predict(self, x: NDArray[Any], threads: int = 0) -> NDArray[np.float64]:
         """Outputs (N, outputs), exact, for x (N, *contract.shape), put on the contract's grid first.
@@ -148,8 +156,17 @@ class QuantizedModel:
         return Reference(self.keras_file, needs_double(self.alir))
 
     def save(self, path: Path) -> None:
-        """Writes one file, whole or not at all (by custom `model.tfq`)."""
+        """Writes one file, whole or not at all (by custom `model.tfq`).
+
+        Raises ModelError for a model that is larger than `load` reads.
+        """
         members = {"alir.json": _alir_bytes(self.alir), "model.keras": self.keras_file}
+        for name, data in members.items():
+            if len(data) > TFQ_MEMBERS[name]:
+                raise ModelError(
+                    f"{name} of {len(data)} bytes; at most {TFQ_MEMBERS[name]} are read again: use fewer or "
+                    "smaller layers"
+                )
         manifest = {
             "format_version": self.format_version,
             "contract": self.contract.to_dict(),
@@ -174,17 +191,28 @@ class QuantizedModel:
 
         Raises ArtifactError where it is missing, damaged, too large or of an unknown version.
         """
-        members = _read_members(Path(path))
-        try:
-            return cls._from_members(members)
-        except (KeyError, TypeError, ValueError, IndexError, AssertionError, DataError) as error:
-            raise ArtifactError(f"{path}: damaged ({error!r}); compress again") from error
+        return cls.from_bytes(_content(Path(path)), str(path))
 
     @classmethod
-    def _from_members(cls, members: Mapping[str, bytes]) -> "QuantizedModel":
-        manifest = json.loads(members["manifest.json"])
+    def from_bytes(cls, content: bytes, where: str) -> "QuantizedModel":
+        """The model in the bytes that `save` wrote; raises what `load` raises, beginning with `where`."""
+        members = _read_members(content, where)
+        try:
+            made = cls._from_members(members, where)
+            _require_consistent(made)
+        except (ArithmeticError, AssertionError, AttributeError, LookupError) as error:
+            raise ArtifactError(f"{where}: damaged ({error!r}); compress again") from error
+        except (TypeError, ValueError, ConfigError, DataError, ModelError) as error:
+            raise ArtifactError(f"{where}: damaged ({error}); compress again") from error
+        return made
+
+    @classmethod
+    def _from_members(cls, members: Mapping[str, bytes], where: str) -> "QuantizedModel":
+        manifest = parse_json(members["manifest.json"], f"{where}: manifest.json", _AGAIN)
         return cls(
-            alir=CombLogic.from_dict(json.loads(members["alir.json"])),
+            alir=CombLogic.from_dict(
+                parse_json(members["alir.json"], f"{where}: alir.json", _AGAIN)
+            ),
             contract=InputContract.from_dict(manifest["contract"]),
             classes=tuple(manifest["classes"]),
             keras_file=members["model.keras"],
@@ -214,11 +242,23 @@ def trace_keras(model: keras.Model, contract: InputContract) -> CombLogic:
     try:
         flat, outputs = trace_model(model, inputs=(inputs,), framework="keras")
         return trace(flat, outputs, keep_dead_inputs=True)
-    except (AssertionError, KeyError, TypeError, ValueError, NotImplementedError) as error:
+    except ModelError as error:
+        raise ModelError(f"layer {_layer_of(error) or model.name!r}: {error}") from error
+    except Exception as error:  # of alkaid, numpy and Keras
         raise ModelError(
-            f"model {model.name!r} cannot be traced to fixed point: {error!r}; build it of HGQ2 "
-            "layers with fixed-point quantisers (hgq.layers), and of keras reshapes and ReLU"
+            f"layer {_layer_of(error) or model.name!r} cannot be traced to fixed point: "
+            f"{first_line(error)}; build it of HGQ2 layers with fixed-point quantisers (hgq.layers), and of "
+            "keras reshapes and ReLU"
         ) from error
+
+
+def _layer_of(error: Exception) -> str:
+    """The layer that alkaid was at, with its class; empty where it was at none."""
+    for frame, _ in reversed(list(walk_tb(error.__traceback__))):
+        here = frame.f_locals.get("self")
+        if isinstance(here, ReplayOperationBase):
+            return f"{here.op.name!r} ({type(here.op).__name__})"
+    return ""
 
 
 def corner_inputs(contract: InputContract, events: int, seed: int) -> NDArray[np.float32]:
@@ -279,18 +319,46 @@ def _rounded_weights(model: keras.Model) -> Iterator[None]:
             variable.assign(value)
 
 
-def _check_parity(made: QuantizedModel, model: keras.Model) -> None:
+def require_reference(made: QuantizedModel) -> None:
+    """Raises ModelError, ParityError where the Keras model in a file is not that of its graph."""
+    model = made.keras_model()
+    _check_shapes(model, made.contract, made.classes)
+    _checked(made, model)
+    counted = ebops(model)
+    if counted != made.ebops:
+        raise ModelError(f"the file says {made.ebops:g} EBOPs, its model has {counted:g}")
+
+
+def _checked(made: QuantizedModel, model: keras.Model) -> QuantizedModel:
+    """`made`, once graph, Keras' model in memory and the one that is read back agree.
+
+    Inputs are corners, random bits, and events that drive the quantisers out of their ranges.
+    """
     x = corner_inputs(made.contract, _CHECKED_EVENTS, seed=1)
-    expected = made.reference(x) if needs_double(made.alir) else predict_exact(model, x)
-    differs = made.predict(x) != expected
-    if differs.any():
-        event, output = np.argwhere(differs)[0]
-        got = made.predict(x[event : event + 1])[0, output]
-        raise ParityError(
-            f"{int(differs.sum())} of {differs.size} outputs of the fixed-point graph differ from "
-            f"Keras, first at event {event}, output {output}: {got} instead of "
-            f"{expected[event, output]}"
-        )
+    driven = made.in_reference(lambda read: drive(lambda e: watched(read, e), made.contract, x))
+    _require_same(
+        predict_exact(model, x) if not needs_double(made.alir) else None,
+        driven.outputs[: len(x)],
+        "Keras, read back from its file, differ from those of the model in memory",
+    )
+    got = made.predict(driven.x)
+    _require_same(got, driven.outputs, "the fixed-point graph differ from Keras")
+    made.trace_check.update(driven.to_dict())
+    return made
+
+
+def _require_same(
+    got: NDArray[np.float64] | None, expected: NDArray[np.float64], what: str
+) -> None:
+    """Raises ParityError where outputs (N, outputs) differ."""
+    if got is None or np.array_equal(got, expected):
+        return
+    differs = got != expected
+    event, output = np.argwhere(differs)[0]
+    raise ParityError(
+        f"{int(differs.sum())} of {differs.size} outputs of {what}, first at event {event}, output "
+        f"{output}: {got[event, output]} instead of {expected[event, output]}"
+    )
 
 
 def _alir_bytes(alir: CombLogic) -> bytes:
@@ -298,35 +366,59 @@ def _alir_bytes(alir: CombLogic) -> bytes:
     return json.dumps(record, cls=JSONEncoder, separators=(",", ":")).encode()
 
 
-def _read_members(path: Path) -> dict[str, bytes]:
+def _content(path: Path) -> bytes:
+    limit = sum(TFQ_MEMBERS.values())
+    try:
+        if path.stat().st_size > limit:
+            raise ArtifactError(f"{path} has {path.stat().st_size} bytes; at most {limit} are read")
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{path}: no quantised model ({error}); compress again") from error
+
+
+def _read_members(content: bytes, where: str) -> dict[str, bytes]:
     """The members of the file, after checks of version, sizes and hashes."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            manifest_bytes = _read_member(path, archive, "manifest.json")
-            manifest = json.loads(manifest_bytes)
-            _check_version(path, manifest)
-            hashes = dict(manifest["sha256"])
-            members = {name: _read_member(path, archive, name) for name in hashes}
-    except (OSError, zipfile.BadZipFile, zlib.error, KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path}: no quantised model ({error!r}); compress again") from error
-    for name, data in members.items():
-        if hashlib.sha256(data).hexdigest() != hashes[name]:
-            raise ArtifactError(f"{path}: {name} is not what was written; compress again")
-    return {"manifest.json": manifest_bytes, **members}
+        members = read_members(content, TFQ_MEMBERS, where, _AGAIN)
+        manifest = parse_json(members["manifest.json"], f"{where}: manifest.json", _AGAIN)
+        _check_version(where, manifest)
+        hashes = dict(manifest["sha256"])
+        for name in TFQ_MEMBERS.keys() - {"manifest.json"}:
+            if hashlib.sha256(members[name]).hexdigest() != hashes[name]:
+                raise ArtifactError(f"{where}: {name} is not what was written; compress again")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{where}: no quantised model ({error!r}); compress again") from error
+    return members
 
 
-def _read_member(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
-    """One member; its size is looked at before anything is decompressed."""
-    size = archive.getinfo(name).file_size
-    if size > _LIMITS[name]:
-        raise ArtifactError(f"{path}: {name} of {size} bytes; at most {_LIMITS[name]} are read")
-    return archive.read(name)
+def _require_consistent(made: QuantizedModel) -> None:
+    """Raises ModelError where graph, contract and classes do not belong together, or cannot be run."""
+    require_sound(made.alir)
+    if made.alir.shape != (math.prod(made.contract.shape), len(made.classes)):
+        raise ModelError(
+            f"a graph of {made.alir.shape[0]} inputs and {made.alir.shape[1]} outputs for inputs of "
+            f"shape {made.contract.shape} and {len(made.classes)} classes"
+        )
+    if not all(isinstance(name, str) for name in (*made.classes, *made.contract.names)):
+        raise ModelError("a class or an input has a name that is no text")
+    if not (math.isfinite(made.ebops) and made.ebops >= 0):
+        raise ModelError(f"{made.ebops} EBOPs")
+    formats = [feature.format for feature in made.contract.features]
+    repeated = formats * (made.alir.shape[0] // len(formats))
+    for index, (interval, fmt) in enumerate(zip(made.alir.inp_qint, repeated, strict=True)):
+        reach = 2.0 ** (fmt.integer - fmt.signed)
+        wider = interval.max >= reach or interval.min < -reach * fmt.signed
+        outside = wider or interval.step < fmt.lsb
+        if outside and interval.min != interval.max:
+            raise ModelError(
+                f"input {index} of the graph takes {tuple(interval)}, the port is {fmt}"
+            )
 
 
-def _check_version(path: Path, manifest: Mapping[str, Any]) -> None:
+def _check_version(where: str, manifest: Mapping[str, Any]) -> None:
     found = manifest["format_version"]
     if found not in range(1, FORMAT_VERSION + 1):
         raise ArtifactError(
-            f"{path}: format version {found}; this triggerforge reads 1 to {FORMAT_VERSION}, "
+            f"{where}: format version {found}; this triggerforge reads 1 to {FORMAT_VERSION}, "
             "a newer one may read it"
         )

@@ -6,7 +6,7 @@ with the formats of the input contract, and saturate.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from triggerforge.compression.backend import hgq
 from triggerforge.errors import ConfigError
 from triggerforge.fixedpoint import Overflow, Rounding
 
+_FARTHEST = 60.0
+"""bits between the binary point and a format's ends, at most"""
 Granularity = Literal["element", "channel", "layer"]
 
 
@@ -67,6 +69,7 @@ class QuantizationScheme:
             round_mode=str(self.weight_rounding),
             overflow_mode=str(self.weight_overflow),
             bc=hgq.constraints.MinMax(0, self.max_bits),
+            ic=_anywhere(),
             homogeneous_axis=self._shared_axes(self.weight_granularity, range(rank)),
             trainable=self.trainable,
         )
@@ -83,6 +86,8 @@ class QuantizationScheme:
             "datalane",
             i0=self.activation_integers,
             f0=self.activation_fraction,
+            ic=_anywhere(),
+            fc=_anywhere(),
             round_mode=str(self.activation_rounding),
             overflow_mode=str(overflow),
             homogeneous_axis=(0, *axes),
@@ -96,6 +101,8 @@ class QuantizationScheme:
             "table",
             i0=self.activation_integers,
             f0=self.table_bits,
+            ic=_anywhere(),
+            fc=_anywhere(),
             round_mode="RND_CONV",
             overflow_mode="SAT",
             trainable=self.trainable,
@@ -111,7 +118,14 @@ class QuantizationScheme:
         return shared[granularity]
 
 
+def _anywhere() -> Any:
+    """HGQ2 keeps a binary point within 24 bits of the number's own, unless told otherwise."""
+    return hgq.constraints.MinMax(-_FARTHEST, _FARTHEST)
+
+
 def magnitude_bits(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """The integer bits without sign that hold |values| (any shape); very negative for zeros."""
     magnitude = np.abs(np.asarray(values, np.float64))
-    return np.where(magnitude > 0, np.floor(np.log2(np.maximum(magnitude, 2.0**-60))) + 1, -60.0)
+    return np.where(
+        magnitude > 0, np.floor(np.log2(np.maximum(magnitude, 2.0**-_FARTHEST))) + 1, -_FARTHEST
+    )

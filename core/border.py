@@ -3,7 +3,9 @@
 Every command goes through `answer`: the command line and each `python -m triggerforge.…`.
 """
 
+import argparse
 import errno
+import inspect
 import os
 import signal
 import sys
@@ -52,6 +54,33 @@ def answer(call: Callable[[], int | None], program: str = "triggerforge") -> int
             return _fail(errors, program, explained(error), 1)
 
 
+def by_words(
+    function: Callable[..., int | None], purpose: str | None, module: str
+) -> Callable[[], int | None]:
+    """A command whose words are the arguments of `function`, all of which have a default.
+
+    `-h` shows `purpose` and the words.
+    """
+
+    def call() -> int | None:
+        parser = argparse.ArgumentParser(
+            prog=f"python -m {module}",
+            description=purpose,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        for word in inspect.signature(function).parameters.values():
+            parser.add_argument(
+                word.name,
+                nargs="?",
+                default=word.default,
+                type=word.annotation,
+                help="(%(default)s)",
+            )
+        return function(**vars(parser.parse_args()))
+
+    return call
+
+
 def explained(error: BaseException) -> str:
     """The sentence for an error: what is wrong and what to do."""
     if isinstance(error, MemoryError):
@@ -65,6 +94,8 @@ def explained(error: BaseException) -> str:
         return f"the disk is full: {error}; make room, then {_GOES_ON}"
     if error.filename is None:
         return f"{error}; the operating system refuses what the command needs"
+    if isinstance(error, FileNotFoundError):
+        return f"{error}; give the path of something that is there"
     return f"{error}; give a folder that can be written (--runs, -o)"
 
 
@@ -153,6 +184,23 @@ def _told_to_end() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ctrl-C and the signals that end a process wait until the block is over: nothing is half begun."""
+    waiting: list[int] = []
+    before = {}
+    for number in (signal.SIGINT, *_ENDING):
+        with suppress(ValueError):  # another thread than the main one is not disturbed anyway
+            before[number] = signal.signal(number, lambda told, frame: waiting.append(told))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for came in waiting:
+            signal.raise_signal(came)
 
 
 def _forget_output() -> None:

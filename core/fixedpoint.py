@@ -117,7 +117,8 @@ class FixedFormat:
         """The integers that hold (x - offset) * 2^-shift (x of any shape) in hardware.
 
         After rounding and overflow, as in exact arithmetic: nothing is rounded on the way (with an
-        offset, for formats of at most 50 bits). Raises DataError for NaN, and for infinite numbers where the format wraps.
+        offset, for formats of at most 50 bits). Raises DataError for NaN, and for infinite numbers
+        where the format wraps.
         """
         values = np.asarray(x, np.float64)
         self._require_places(values)

@@ -63,9 +63,9 @@ def _fetched(url: str) -> Path:
     except DataError:
         raise
     except Exception as error:  # every protocol has its own
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = " ".join(str(error).splitlines()[:1])
         raise DataError(
-            f"{url} cannot be fetched: {reason}; check the address, or fetch it by hand"
+            f"{url} cannot be fetched: {type(error).__name__}: {reason}; check the address, or fetch it by hand"
         ) from error
     return copy
 

@@ -9,11 +9,12 @@ from pathlib import Path
 def settle() -> None:
     """Gives the process what libraries need when they are imported; what is there stays.
 
-    HDF5 looks for locks, and goes on without them where the file system has none. A user without an
+    HDF5 locks no files: it stops where the file system has no locks (its BEST_EFFORT knows ENOSYS alone,
+    not ENOLCK), and two processes do not run one stage anyway (`triggerforge.locks`). A user without an
     entry in the password file (a container's) has no name, and often no home: torch, Keras and
     matplotlib ask for both.
     """
-    os.environ.setdefault("HDF5_USE_FILE_LOCKING", "BEST_EFFORT")
+    os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
     try:
         pwd.getpwuid(os.getuid())
     except KeyError:

@@ -12,7 +12,7 @@ import awkward as ak
 import uproot
 
 from triggerforge.data.readers.base import reading
-from triggerforge.data.readers.leaves import field_keys
+from triggerforge.data.readers.leaves import top_fields
 from triggerforge.data.readers.trees import (
     LAYOUT,
     Layout,
@@ -31,12 +31,11 @@ class TreeCopy:
 
     def __init__(self, layout: Layout, table: Any) -> None:
         self._layout = layout
-        self._fields = (
-            {str(f.name) for f in table.fields if _is_plain(f)} if layout.rntuple else set()
-        )
+        fields = top_fields(table) if layout.rntuple else []
+        self._fields = {str(f.name) for f, keys in fields if _is_plain(table, f, keys)}
         self._leaves = [] if layout.rntuple else [v for v in layout.leaves.values() if v.depth < 2]
         held = self._fields | {leaf.name for leaf in self._leaves}
-        every = [str(f.name) for f in table.fields] if layout.rntuple else layout.columns
+        every = [str(f.name) for f, _ in fields] if layout.rntuple else layout.columns
         self.left_out = [name for name in every if name not in held]
 
     def __bool__(self) -> bool:
@@ -68,19 +67,15 @@ class TreeCopy:
                 leaf.name: read_leaf(self._layout, table, leaf, first, last)
                 for leaf in self._leaves
             }
-        records = table.arrays(
-            filter_field=lambda field: field.path.split(".")[0] in self._fields,
-            entry_start=first,
-            entry_stop=last,
-            array_cache=None,
-        )
-        return {name: records[name] for name in records.fields}
+        part = {"entry_start": first, "entry_stop": last, "array_cache": None}
+        fields = (f for f, _ in top_fields(table) if f.name in self._fields)
+        return {str(field.name): field.array(**part) for field in fields}
 
 
-def _is_plain(field: Any) -> bool:
+def _is_plain(table: Any, field: Any, keys: list[str]) -> bool:
     """Whether uproot reads a field and can write the like of it."""
     try:
-        form = field.ntuple.field_form(field.field_id, field_keys(field))
+        form = table.field_form(field.field_id, keys)
     except Exception:  # noqa: BLE001  a field that uproot does not read
         return False
     return _has_plain_parts(form)

@@ -5,6 +5,7 @@ or it is refused; validation/reference.py holds this evaluator to that meaning.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -95,11 +96,19 @@ class Expression:
         return flat if isinstance(found, np.ndarray) else flat[0]
 
     def _error(self, refusal: Refusal, events: NDArray[np.int64] | int) -> ExpressionError:
-        row = refusal.index
-        where = ""
+        row = number = refusal.index
         if row is not None:
-            where = f"event {events + row if isinstance(events, int) else int(events[row])}: "
-        return ExpressionError(f"{self.text!r}: {where}{refusal}", refusal.reason, row)
+            number = events + row if isinstance(events, int) else int(events[row])
+        return ExpressionError(self.text, str(refusal), refusal.reason, row, number)
+
+
+@contextmanager
+def numbered_from(first: int) -> Iterator[None]:
+    """Expressions that are evaluated inside name their events from `first` on."""
+    try:
+        yield
+    except ExpressionError as error:
+        raise error.moved(first) from error
 
 
 def _names(node: Node) -> Iterator[str]:
@@ -126,14 +135,15 @@ def _inputs(symbols: frozenset[str], columns: Mapping[str, Any]) -> dict[str, _V
 
 
 def _read(column: Any) -> _Values:
-    values = column if isinstance(column, ak.Array) else np.asarray(column)
+    values = column if isinstance(column, ak.Array | np.ndarray) else np.asarray(column)
+    if values.ndim not in (1, 2):
+        kind = str(values.type) if isinstance(values, ak.Array) else f"of {values.ndim} dimensions"
+        raise Refusal("lists", f"an array {kind}; numbers are due, or lists of them")
     if values.ndim == 1:
         return _column(_unmasked(values), None)
-    if values.ndim != 2:
-        raise Refusal("lists", f"an array of {values.ndim} dimensions; numbers, or lists of them")
     if isinstance(values, np.ndarray):
         counts = np.full(len(values), values.shape[1], np.int64)
-        return _column(values.reshape(-1), counts)
+        return _column(_unmasked(values.reshape(-1)), counts)
     counts = np.asarray(_unmasked(ak.num(values, axis=1)), np.int64)
     return _column(_unmasked(ak.flatten(values, axis=1)), counts)
 
@@ -143,10 +153,8 @@ def _column(flat: NDArray[Any], counts: Counts | None) -> _Values:
 
 
 def _unmasked(flat: Any) -> NDArray[Any]:
-    if isinstance(flat, np.ndarray):
-        return flat
     try:
-        array = ak.to_numpy(flat)
+        array = flat if isinstance(flat, np.ndarray) else ak.to_numpy(flat)
     except (TypeError, ValueError) as error:  # records, unions: no numbers
         raise Refusal("kind", f"a column of {flat.type.content}; numbers are due") from error
     if isinstance(array, np.ma.MaskedArray):

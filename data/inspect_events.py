@@ -11,7 +11,7 @@ import numpy as np
 import uproot
 from numpy.typing import NDArray
 
-from triggerforge.config.data import DataConfig, MappingConfig
+from triggerforge.config.data import DataConfig, Format, MappingConfig
 from triggerforge.data.labels import LabelCandidate
 from triggerforge.data.readers.base import Reader, Request, check_file, reading
 from triggerforge.data.readers.opening import is_root, open_reader
@@ -64,6 +64,7 @@ class EventsDescription:
     tree: str | None
     """the one that is described"""
     entries: int
+    """rows of the file; -1 where only reading all of it would tell (ARFF)"""
     columns: tuple[ColumnDescription, ...]
     collections: dict[str, tuple[str, ...]]
     """objects of which an entry holds any number -> their attributes: Jet -> pt, eta, …"""
@@ -78,7 +79,7 @@ class EventsDescription:
 
 
 def inspect_events(
-    path: Path, format: str = "auto", tree: str | None = None, objects: str | None = None
+    path: Path, format: Format = "auto", tree: str | None = None, objects: str | None = None
 ) -> EventsDescription:
     """Looks into a file of any registered format; reads its structure and its first entries.
 
@@ -99,7 +100,8 @@ def inspect_events(
     )
     notes: list[str] = []
     if tree is None and len(trees) > 1 and not any(name in USUAL for name in trees):
-        longest = max(trees, key=lambda name: trees[name])
+        # not one of POOL's own tables
+        longest = max(trees, key=lambda name: (not name.startswith("#"), trees[name]))
         mapping = MappingConfig(tree=longest, objects=objects)
         config = config.model_copy(update={"mapping": mapping})
         notes.append(f"of {len(trees)} trees this is the longest")

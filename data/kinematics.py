@@ -132,8 +132,8 @@ VALID = "valid"
 class Plan:
     """Which columns of a file the wanted quantities need, and how they are made of them.
 
-    Raises DataError if a quantity is neither a column nor can be derived; the nearest names stand
-    in the message.
+    `unusable`: columns that the file has, and what they hold instead of numbers. Raises DataError if a
+    quantity is neither a column nor can be derived; the nearest names stand in the message.
     """
 
     def __init__(
@@ -144,10 +144,13 @@ class Plan:
         particles: frozenset[str],
         where: str,
         label: bool = True,
+        unusable: Mapping[str, str] | None = None,
     ) -> None:
         self._columns = (event_columns, particle_columns)
+        self._unusable = unusable or {}
         self._chosen: dict[tuple[str, bool], Recipe | None] = {}
-        for name, particle in [*((n, False) for n in events), *((n, True) for n in particles)]:
+        wanted = [*((n, False) for n in sorted(events)), *((n, True) for n in sorted(particles))]
+        for name, particle in wanted:
             if not self._resolve(name, particle, ()):
                 raise DataError(
                     f"{where}: no {_kind(particle)} {name!r}; {self._hint(name, particle)}"
@@ -190,6 +193,13 @@ class Plan:
                 f"the file has a list of it in each event: reduce it in `data.mapping.columns`, such "
                 f"as {{{name}_max: max({name})}}, use inputs of kind `constituents`, or make the "
                 "elements of its collection the events (`data.mapping.objects`)"
+            )
+        if name in self._unusable:
+            return f"the file has it, but it holds {self._unusable[name]}"
+        if particle and self._columns[True] and not self._resolve("pt", True, ()):
+            return (
+                "nothing of it can be derived: give the file's columns for pt, eta, phi (or px, py, pz) "
+                f"in `data.mapping.constituents`; it has {', '.join(sorted(self._columns[True])[:20])}"
             )
         table = PARTICLE if particle else EVENT
         trial = frozenset(self._columns[particle]) | {

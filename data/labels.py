@@ -18,7 +18,7 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _NO_LABEL = re.compile(
-    r"^(HLT|L1|DST|AlCa|Flag|MC|Dataset)_|trigger|(idx|index|mask|hash|version|_size)$|"
+    r"^(run|lumi|bunch|orbit)|^(HLT|L1|DST|AlCa|Flag|MC|Dataset)_|trigger|(idx|index|mask|hash|version|_size)$|"
     r"(?-i:^[nN](um)?[A-Z_])",
     re.IGNORECASE,
 )
@@ -72,7 +72,7 @@ def label_candidates(columns: Mapping[str, NDArray[Any]]) -> list[LabelCandidate
 
 def guessed_labels(reader: Reader, chunk: int) -> list[LabelCandidate]:
     """The candidates among the columns of a file, by its first `chunk` entries; none if unreadable."""
-    names = sorted(reader.event_columns)
+    names = sorted(n for n in reader.event_columns if is_symbol(n))
     if len(names) > _READ:
         names = [n for n in names if _NAMED.search(n)]
     try:
@@ -94,10 +94,10 @@ def _integers(values: NDArray[Any]) -> NDArray[np.int64] | None:
     values = np.asarray(values)
     if values.ndim != 1 or values.dtype.kind not in "buif":
         return None
-    if values.dtype.kind == "f" and not (np.isfinite(values) & (values == np.rint(values))).all():
-        return None
-    small = values.dtype.kind == "b" or bool((np.abs(values.astype(np.float64)) < 2**31).all())
-    return values.astype(np.int64) if small else None
+    with np.errstate(invalid="ignore"):  # a signalling NaN of a file
+        wide = values.astype(np.float64)
+    whole = np.isfinite(wide).all() and (wide % 1 == 0).all() and (np.abs(wide) < 2**31).all()
+    return wide.astype(np.int64) if whole else None
 
 
 def _single(name: str, values: NDArray[np.int64]) -> LabelCandidate | None:

@@ -161,6 +161,7 @@ def _splits(
 ) -> Splits:
     if contract is not None:
         require_inputs(builder, contract)
+        _require_its_own_padding(config, contract)
     parts = []
     for index in indices:
         mask = spool.take("mask", index) if spool.has_mask else None
@@ -180,6 +181,17 @@ def _splits(
         )
     train, validation, test = parts
     return Splits(train, validation, test, config.background)
+
+
+def _require_its_own_padding(config: DataConfig, contract: InputContract) -> None:
+    """A finished model says itself what a missing particle is."""
+    named = {**config.precision.padding, **config.precision.padding_scaled}
+    for feature in contract.features:
+        if feature.name in named:
+            raise DataError(
+                f"data.precision.padding of {feature.name!r}: the model's own contract has "
+                f"{feature.padding:g} (after scaling); leave it out"
+            )
 
 
 def require_inputs(builder: InputBuilder, contract: InputContract) -> None:

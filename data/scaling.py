@@ -160,6 +160,11 @@ def _scaled(
 ) -> InputFeature:
     tail = 50 * (1 - config.coverage)
     low, high = (float(q) for q in np.percentile(values, [tail, 100 - tail]))
+    if low == high:  # what differs is in the tail
+        low, high = float(values.min()), float(values.max())
+    if low == high and (center or low == 0):
+        # a constant carries nothing, and its bits must not widen its neighbours' port
+        return InputFeature(name, unit, low, 0, _exact(0, 1))
     core = np.clip(values, low, high)  # a single wild value must not set the scale
     offset = float(core.mean()) if center else 0.0
     spread = float(core.std()) if center else float(np.sqrt(np.mean(core**2)))

@@ -83,7 +83,7 @@ def score_file(
         closing(_rows(events, config.chunk, sink, done)) as rows,
     ):
         for chunk, inputs in events.inputs():
-            scores = _scores(predict, contract, inputs, done)
+            scores = _scores(predict, contract, inputs, done, len(classes))
             if scores.shape != (chunk.size, len(classes)):
                 raise DataError(
                     f"the network gives {scores.shape} for {chunk.size} events and the classes "
@@ -132,10 +132,12 @@ def _entries(chunk: Chunk) -> int:
 
 
 def _scores(
-    predict: Predict, contract: InputContract, inputs: Inputs, done: Scored
+    predict: Predict, contract: InputContract, inputs: Inputs, done: Scored, outputs: int
 ) -> NDArray[np.float32]:
-    """(n, classes), NaN where an input is not finite."""
+    """(n, outputs), NaN where an input is not finite; of no event, nothing is asked."""
     raw = inputs.raw
+    if not len(raw):
+        return np.zeros((0, outputs), np.float32)
     bad = ~np.isfinite(raw).reshape(len(raw), -1).all(axis=1)
     raw[bad] = 0
     done.not_scored += int(bad.sum())

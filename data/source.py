@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from triggerforge.config.data import DataConfig
 from triggerforge.data.expressions import Expression
-from triggerforge.data.features import InputBuilder, Inputs
+from triggerforge.data.features import HIGH_LEVEL, InputBuilder, Inputs
 from triggerforge.data.kinematics import Columns, Plan
 from triggerforge.data.labels import guessed_labels
 from triggerforge.data.readers.base import Chunk, Reader, from_numbers
 from triggerforge.data.readers.opening import open_reader
+from triggerforge.data.readers.root import RootReader
 from triggerforge.errors import DataError, did_you_mean
 
 _TOGETHER = {"generator": "event"}
@@ -142,8 +143,32 @@ class EventSource:
             return False
         return name in reader.event_columns or bool(self.builder.particles)
 
+    @cached_property
+    def _unusable(self) -> dict[str, str]:
+        """Columns of the file that hold no numbers for an event, and what they hold."""
+        if not isinstance(self.reader, RootReader):
+            return {}
+        layout, objects = self.reader.layout, self.reader.objects
+        held = {
+            n: "lists of lists" for n, depth in layout.depths.items() if depth > 1
+        } | layout.others
+        own = f"{objects}." if objects else "/"  # no name has that
+        return held | {n.removeprefix(own): kind for n, kind in held.items() if n.startswith(own)}
+
+    def _check_default(self) -> None:
+        """Raises DataError if no inputs are named and the file lacks those that are meant then."""
+        inputs, known = self.config.inputs, self.reader.event_columns
+        if inputs.kind == "features" and not inputs.names and not known >= set(HIGH_LEVEL):
+            shown = ", ".join(sorted(known)[:20]) or "none"
+            raise DataError(
+                f"{self.path}: data.inputs.names is not set, and the {len(HIGH_LEVEL)} features of the "
+                f"LHC jet set that it stands for ({HIGH_LEVEL[0]}, …) are not in the file; name columns "
+                f"of the file, which has {shown}"
+            )
+
     def _plan(self, with_truth: bool) -> Plan:
         """What is to be read: the inputs, and for training all that labels and selects."""
+        self._check_default()
         events = set(self.builder.events)
         if with_truth:
             events |= {*self.observables, *filter(None, [self._together])}
@@ -156,6 +181,7 @@ class EventSource:
             self.builder.particles,
             str(self.path),
             label=with_truth and not self._labels,
+            unusable=self._unusable,
         )
 
     def require_inputs(self) -> None:

@@ -12,7 +12,7 @@ from triggerforge.config.data import DataConfig
 from triggerforge.data.expressions import Expression
 from triggerforge.data.features import HIGH_LEVEL
 from triggerforge.data.kinematics import EVENT
-from triggerforge.data.l1.layout import INPUTS
+from triggerforge.data.l1.layout import INPUTS, REGIONS
 from triggerforge.data.labels import LabelCandidate, is_symbol, label_candidates
 from triggerforge.data.readers.base import READERS, Reader, Request
 from triggerforge.data.readers.root import RootReader
@@ -25,6 +25,8 @@ _MOST = 16
 """inputs that are suggested"""
 _FEWEST = 20
 """events of a class in those entries"""
+_BEYOND = 2.0**53
+"""identifiers, and what no expression can be compared with"""
 SPELLINGS = {
     "pt": ("pt", "fcoordinates.fpt", "fpt", "p_t"),
     "eta": ("eta", "fcoordinates.feta", "feta"),
@@ -63,8 +65,9 @@ def suggested(reader: Reader, config: DataConfig) -> Suggestion:
     section: dict[str, Any] = {"source": list(config.source), "format": reader.format}
     if config.mapping.tree:
         section["mapping"] = {"tree": config.mapping.tree}
-    if reader.classes:
-        return Suggestion(section | {"inputs": _known_inputs(reader)}, ())
+    if reader.classes or reader.labelled:
+        section |= {"inputs": _known_inputs(reader)}
+        return Suggestion(section, ()) if reader.classes else _numbered(section, reader)
     if isinstance(reader, RootReader):
         mapping = _mapping(reader.layout, reader.objects, config.mapping.tree)
         if mapping:
@@ -93,10 +96,21 @@ def suggested(reader: Reader, config: DataConfig) -> Suggestion:
     return Suggestion(section, labels, tuple(notes))
 
 
+def _numbered(section: dict[str, Any], reader: Reader) -> Suggestion:
+    """The file numbers its classes and does not name them."""
+    label = next(iter(reader.chunks(Request(), LOOK))).label
+    assert label is not None
+    names = [f"class_{number}" for number in range(max(int(label.max()) + 1, 2))]
+    note = "the file numbers its classes and does not name them: put their names into data.classes"
+    return Suggestion(section | {"classes": names}, (), (note,))
+
+
 def _known_inputs(reader: Reader) -> dict[str, Any]:
     """Inputs of files that have the columns which a kind of inputs is made for."""
     if reader.event_columns.issuperset(INPUTS):
         return {"kind": "l1_objects"}
+    if reader.event_columns.issuperset(REGIONS):
+        return {"kind": "l1_regions"}
     if reader.event_columns.issuperset(HIGH_LEVEL):
         return {"kind": "features", "names": list(HIGH_LEVEL)}
     four = ({"pt", "eta", "phi"}, {"px", "py", "pz"}, {"pt", "rapidity", "phi"})
@@ -145,9 +159,12 @@ def _by_kinematics(layout: Layout) -> list[str]:
 
 def _first_events(reader: Reader) -> dict[str, NDArray[Any]]:
     names = {n for n in reader.event_columns if is_symbol(n)}
-    if isinstance(reader, RootReader) and reader.objects and len(names) > 400:
-        own = set(reader.layout.members(reader.objects))
-        names &= own | reader.aliases
+    if isinstance(reader, RootReader) and reader.objects:
+        layout = reader.layout
+        members = layout.members(reader.objects)
+        counter = layout.leaves[layout.sizer(reader.objects)].lengths
+        names -= {n for n, c in members.items() if layout.leaves[c].lengths not in (counter, None)}
+        names &= set(members) | reader.aliases
     return _events(reader, sorted(names))
 
 
@@ -184,8 +201,11 @@ def _spelled(names: list[str]) -> set[str]:
 
 
 def _varies(values: NDArray[Any]) -> bool:
-    values = np.asarray(values, np.float64)
-    return bool(len(values) and np.isfinite(values).all() and values.min() < values.max())
+    with np.errstate(invalid="ignore"):  # a signalling NaN of a file
+        values = np.asarray(values, np.float64)
+    if not len(values) or not np.isfinite(values).all():
+        return False
+    return bool(values.min() < values.max() and np.abs(values).max() < _BEYOND)
 
 
 def _label(

@@ -97,7 +97,9 @@ class RootSink(_Whole):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self._file = self._stack.enter_context(uproot.recreate(self._temporary))
+        # an open file, not its name: uproot would take "::" in a name for a chain of file systems
+        raw = self._stack.enter_context(self._temporary.open("w+b"))
+        self._file = self._stack.enter_context(uproot.recreate(raw))
         return self
 
     def plan(self, tree: str, plan: "Plan") -> None:

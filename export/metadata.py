@@ -4,14 +4,9 @@ import json
 from collections.abc import Mapping
 from importlib.metadata import version
 
-import onnx
-
+from triggerforge.compression.onnx_file import CLASSES, CONTRACT, TOOLS
 from triggerforge.data.contract import InputContract
-from triggerforge.errors import ArtifactError, DataError
 
-CONTRACT = "input_contract"
-CLASSES = "classes"
-TOOLS = "tools"
 OUTPUT_FORMATS = "output_formats"
 """of a quantised file only"""
 _TOOLS = ("triggerforge", "torch", "hgq2", "keras", "onnx", "onnxscript")
@@ -27,18 +22,3 @@ def metadata(
         TOOLS: json.dumps({name: version(name) for name in _TOOLS}),
         **(extra or {}),
     }
-
-
-def read_metadata(model: onnx.ModelProto) -> tuple[InputContract, tuple[str, ...]]:
-    """The contract and the classes that an exported model carries.
-
-    Raises ArtifactError if it carries none: the file is not one of ours, or was changed.
-    """
-    entries = {p.key: p.value for p in model.metadata_props}
-    try:
-        contract = InputContract.from_dict(json.loads(entries[CONTRACT]))
-        return contract, tuple(json.loads(entries[CLASSES]))
-    except (KeyError, ValueError, TypeError, DataError) as error:
-        raise ArtifactError(
-            f"the ONNX file carries no readable {CONTRACT!r} and {CLASSES!r} ({error}); export again"
-        ) from error

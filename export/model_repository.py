@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
+from triggerforge.compression.onnx_file import read_onnx
 from triggerforge.errors import ArtifactError, ConfigError, ModelError
-from triggerforge.export.files import read_onnx
 from triggerforge.export.service_config import (
     LABELS_FILE,
     MODEL_FILE,

@@ -6,8 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from triggerforge.border import answer
+from triggerforge.compression.onnx_file import read_onnx
 from triggerforge.errors import ArtifactError, ConfigError, TriggerForgeError
-from triggerforge.export.files import FLOAT_FILE, QUANTIZED_FILE, read_onnx
+from triggerforge.export.files import FLOAT_FILE, QUANTIZED_FILE
 from triggerforge.export.model_repository import add_version, next_version
 from triggerforge.export.service_config import KINDS, ServiceSettings, require_whole, served
 from triggerforge.locks import locked
@@ -144,4 +146,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(main, "triggerforge.export.service"))

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triggerforge.command import run_tool
+from triggerforge.compression.layer_tree import operations
 from triggerforge.compression.quantized_model import QuantizedModel
 from triggerforge.config.firmware import FirmwareConfig
 from triggerforge.data.contract import InputContract
-from triggerforge.errors import MissingToolError, ModelError, ToolFailedError
+from triggerforge.errors import ConfigError, MissingToolError, ModelError, ToolFailedError
 from triggerforge.firmware.hls_saturation import ends_are_kept
 from triggerforge.firmware.library import seal_library
 from triggerforge.fixedpoint import FixedFormat
@@ -91,6 +92,7 @@ def _convert(config: FirmwareConfig, quantized: QuantizedModel, folder: Path) ->
     import hls4ml
 
     reference = quantized.keras_model()
+    _count_axes_from_the_end(reference)
     model = {
         "Precision": "ap_fixed<16,6>",  # of what is not quantised; the model's own formats rule
         "ReuseFactor": config.hls.reuse_factor,
@@ -122,13 +124,29 @@ def _convert(config: FirmwareConfig, quantized: QuantizedModel, folder: Path) ->
     )
 
 
+def _count_axes_from_the_end(model: Any) -> None:
+    """hls4ml 1.3 takes Keras' axis of a concatenation for one that leaves the batch out."""
+    for _, layer in operations(model):
+        if type(layer).__name__ == "Concatenate" and layer.axis > 0:
+            layer.axis -= len(layer.output.shape)
+
+
 def port_format(contract: InputContract) -> FixedFormat:
     """A format that holds every value of every input."""
     formats = [feature.format for feature in contract.features]
     signed = any(fmt.signed for fmt in formats)
     integer = max(fmt.integer + (signed and not fmt.signed) for fmt in formats)
     fraction = max(fmt.fraction for fmt in formats)
-    return FixedFormat(integer + fraction, integer, signed)
+    try:
+        return FixedFormat(integer + fraction, integer, signed)
+    except ConfigError as error:
+        largest = max(contract.features, key=lambda feature: feature.format.integer)
+        finest = max(contract.features, key=lambda feature: feature.format.fraction)
+        raise ModelError(
+            f"hls4ml has one type for all inputs: {largest.name!r} ({largest.format}) and "
+            f"{finest.name!r} ({finest.format}) need {integer + fraction} bits together, at most 52 are "
+            "possible; give them formats of a more similar scale in data.precision.formats"
+        ) from error
 
 
 def _make_movable(folder: Path) -> None:

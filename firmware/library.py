@@ -30,17 +30,27 @@ def load_library(folder: Path) -> tuple[ctypes.CDLL, dict[str, Any]]:
     a stage that is built anew puts another library there.
     Raises ArtifactError where it is missing, was changed since, or does not load on this machine.
     """
-    record = read_json(folder / _SEAL)
+    record = require_library(folder)
+    path = folder / record["library"]
     try:
-        path = folder / record["library"]
-        if _digest(path) != record["sha256"]:
-            raise ArtifactError(f"{path} is not what was built; run the stage firmware again")
         with tempfile.TemporaryDirectory() as private:
             copy = Path(private) / path.name
             shutil.copyfile(path, copy)
             return ctypes.CDLL(str(copy)), record
-    except (OSError, KeyError) as error:
+    except OSError as error:
         raise ArtifactError(f"{folder}: {error}; run the stage firmware again") from error
+
+
+def require_library(folder: Path) -> dict[str, Any]:
+    """The facts that `seal_library` noted; raises ArtifactError where the library is missing or changed."""
+    record: dict[str, Any] = read_json(folder / _SEAL)
+    try:
+        path = folder / record["library"]
+        if _digest(path) != record["sha256"]:
+            raise ArtifactError(f"{path} is not what was built; run the stage firmware again")
+    except (OSError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{folder}: {error}; run the stage firmware again") from error
+    return record
 
 
 def flat_events(x: NDArray[Any], inputs: int) -> NDArray[np.float64]:

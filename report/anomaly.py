@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from triggerforge.border import answer
 from triggerforge.config.trigger import TriggerConfig
 from triggerforge.data.scores import read_logits
 from triggerforge.data.splits import load_splits
@@ -139,4 +140,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(main, "triggerforge.report.anomaly"))

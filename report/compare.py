@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from triggerforge.border import answer
 from triggerforge.errors import TriggerForgeError
 from triggerforge.progress import say
 from triggerforge.report.material import MODELS, reading
@@ -95,4 +96,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(main, "triggerforge.report.compare"))

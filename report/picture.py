@@ -19,6 +19,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 from PIL import Image
 
+from triggerforge.border import answer
 from triggerforge.config.report import ReportConfig
 from triggerforge.errors import TriggerForgeError
 from triggerforge.firmware.parts import find_part
@@ -203,4 +204,4 @@ def _fabric(material: Material) -> list[str]:
 _PANELS = (_roc, _pareto, _same_bits, _latency)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(main, "triggerforge.report.picture"))

@@ -35,10 +35,11 @@ def paired_mean(change: NDArray[Any], weight: NDArray[Any]) -> Difference:
     """The weighted mean of `change` (N,), event by event, and its error.
 
     sqrt(Σ w² (d - <d>)²) / Σ w; for d = -1, 0, 1 and equal weights that is McNemar's (Psychometrika 12
-    (1947) 153): events in which both agree add nothing.
+    (1947) 153): events in which both agree add nothing. With weights of both signs the mean is kept
+    within -1 to 1, where every change lies.
     """
     w = np.asarray(weight, np.float64)
-    mean = float(np.average(change, weights=w))
+    mean = float(np.clip(np.average(change, weights=w), -1.0, 1.0))
     return Difference(mean, float(np.sqrt((w**2 * (change - mean) ** 2).sum()) / w.sum()))
 
 

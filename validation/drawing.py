@@ -7,10 +7,10 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from triggerforge.validation.reference import FUNCTIONS, Column, Kind
+from triggerforge.validation.language import FUNCTIONS, Column, Kind
 
 _INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
-TYPES = ("bool", *_INTEGERS, "float32", "float64")
+TYPES = ("bool", *_INTEGERS, "float16", "float32", "float64")
 _FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -3.75, 0.1, 1e-3, 7.0, 1e6, -1e9, 2.0**53, 2.0**60)
 _EXTREMES = (1e-40, -5e-324, 1e300, 3e38, float("inf"), -float("inf"), float("nan"))
 _WHOLE = (0, 1, -1, 2, 3, -7, 10, 100, 255, 2**31, 2**53, 2**53 + 1, 2**60, 2**60 + 1, -(2**62))
@@ -55,7 +55,10 @@ def draw_columns(rng: random.Random) -> tuple[dict[str, Any], dict[str, Column]]
     columns: dict[str, Column] = {}
     for dtype in TYPES:
         numbers = [draw_number(rng, dtype) for _ in range(rows)]
-        arrays[dtype] = np.array(numbers, dtype)
+        flat_type = np.dtype(dtype)  # flat columns come in either byte order
+        arrays[dtype] = np.array(
+            numbers, flat_type.newbyteorder(">") if rng.random() < 0.25 else flat_type
+        )
         columns[dtype] = Column(_kind(dtype), False, numbers)
     for name, dtype in [*((f"list.{t}", t) for t in TYPES), ("odd", "int16")]:
         counts = [rng.randint(0, 2) for _ in range(rows)] if name == "odd" else lengths
@@ -161,4 +164,6 @@ class Draw:
         if kind < 0.85:
             return f"isfinite({self._operand(self._number, depth)})"
         a, b = (self._operand(self._truth, depth) for _ in range(2))
+        if kind < 0.9:
+            return f"where({self._operand(self._any, depth)}, {a}, {b})"
         return f"{a} {rng.choice('&|^')} {b}"

@@ -81,21 +81,24 @@ class MappingConfig(Config):
     here takes the place of theirs, name by name."""
 
     tree: str | None = None
-    """Name of the tree. Left out: the preset's, or the file's only one."""
+    """Name of the TTree or RNTuple, with its folders where it lies in some (jetntuple/Jets). Left out:
+    the preset's, or the file's only one, or the one that is called Events, events, Delphes, …"""
     objects: str | None = None
     """Collection whose elements are the events of the network, such as Jet: `pt` then stands for
-    the branch Jet_pt, and an entry of the tree holds any number of events. Left out: one event for
-    each entry."""
+    the branch Jet_pt or Jet.pt, and an entry of the tree holds any number of events. Left out: one event
+    for each entry."""
     columns: dict[str, str] | None = None
     """Names for expressions of branches, one number an event: {jet_pt: "pt * (1 - rawFactor)"}.
     Jagged branches of other collections go through sum, count, any, all, min, max, first."""
     constituents: dict[str, str] | None = None
     """Names for expressions of branches, one number a constituent; pt, eta, phi, mass, or px, py,
-    pz, energy, and charge, pdgid serve for the derived quantities."""
+    pz, energy, and charge, pdgid serve for the derived quantities. With `objects` and without `links`:
+    of lists of lists, one list for each element."""
     candidates: str | None = None
     """Collection that holds the particles where they are found through an index table."""
     links: str | None = None
-    """The index table, such as FatJetPFCands: branches <links>_jetIdx and <links>_pFCandsIdx."""
+    """The index table, such as FatJetPFCands: it has one branch that ends in jetIdx (FatJetPFCands_jetIdx)
+    and one other that ends in Idx, the candidate's (FatJetPFCands_pFCandsIdx, FatJetPFCand_pfCandIdx)."""
 
 
 class DataConfig(Config):

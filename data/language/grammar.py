@@ -62,21 +62,21 @@ def parse(text: str) -> Node:
     and functions of the language, or leaves open what & | ^ beside a comparison mean.
     """
     if len(text) > MAX_CHARACTERS:
-        raise _refused(f"an expression of {len(text)} characters; at most {MAX_CHARACTERS}")
+        raise _refused(text[:200], f"{len(text)} characters; at most {MAX_CHARACTERS}")
     line = " ".join(text.split())
     if "#" in line:
-        raise _refused(f"{line[:200]!r} is no expression: it holds a '#'")
+        raise _refused(line, "is no expression, it holds a '#'")
     try:
         tree = ast.parse(line, mode="eval").body
         node = _Builder(line).node(tree, 0)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise _refused(f"{line[:200]!r} is no expression: {error}") from error
+        raise _refused(line[:200], f"is no expression, {error}") from error
     _require_parentheses(line)
     return node
 
 
-def _refused(message: str) -> ExpressionError:
-    return ExpressionError(message, "syntax")
+def _refused(text: str, what: str) -> ExpressionError:
+    return ExpressionError(text, what, "syntax")
 
 
 def column_name(node: ast.AST) -> str | None:
@@ -99,8 +99,9 @@ class _Builder:
     def node(self, tree: ast.AST, depth: int) -> Node:
         if depth > MAX_DEPTH:
             raise _refused(
-                f"{self._text[:200]!r} is no expression: nested more than {MAX_DEPTH} deep; a part "
-                "of it can have a name in data.mapping.columns"
+                self._text[:200],
+                f"is no expression, nested more than {MAX_DEPTH} deep; a part of it can have a name "
+                "in data.mapping.columns",
             )
         match tree:
             case ast.Constant(value=value) if isinstance(value, bool | int | float):
@@ -136,24 +137,25 @@ class _Builder:
     def _function(self, name: str, args: list[ast.expr]) -> Operation:
         if name not in FUNCTIONS:
             hint = did_you_mean(name, FUNCTIONS)
-            raise _refused(f"{self._text!r}: no function {name!r}; {hint}")
+            raise _refused(self._text, f"no function {name!r}; {hint}")
         due = FUNCTIONS[name].operands
         if len(args) != due:
-            raise _refused(f"{self._text!r}: {name} takes {due} arguments, not {len(args)}")
+            raise _refused(self._text, f"{name} takes {due} arguments, not {len(args)}")
         return FUNCTIONS[name]
 
     def _constant(self, value: bool | float) -> Constant:
         if isinstance(value, int) and value > _MOST:
-            raise _refused(f"{self._text!r}: the integer {value} is beyond 2^64 - 1")
+            raise _refused(self._text, f"the integer {value} is beyond 2^64 - 1")
         if not math.isfinite(value):
-            raise _refused(f"{self._text!r}: a number beyond 1.8e308")
+            raise _refused(self._text, "a number beyond 1.8e308")
         return Constant(value)
 
     def _not_allowed(self, tree: ast.AST) -> ExpressionError:
         return _refused(
-            f"{self._text!r}: {ast.unparse(tree)!r} ({type(tree).__name__}) is not allowed; use "
+            self._text,
+            f"{ast.unparse(tree)!r} ({type(tree).__name__}) is not allowed; use "
             f"numbers, columns, + - * / // % **, comparisons, and/or/not, & | ^ ~ and the functions "
-            f"{', '.join(sorted(FUNCTIONS))}"
+            f"{', '.join(sorted(FUNCTIONS))}",
         )
 
 
@@ -184,8 +186,9 @@ def _require_parentheses(text: str) -> None:
             logical = _grouped(text, stretch.start, end, stretch.bits, stretch.comparisons)
             bitwise = _grouped(text, stretch.start, end, stretch.comparisons, stretch.bits)
             raise ExpressionError(
-                f"{text!r}: & | ^ bind tighter than comparisons; write {logical!r}, or {bitwise!r} "
-                "if the bits of an integer are meant",
+                text,
+                f"& | ^ bind tighter than comparisons; write {logical!r}, or {bitwise!r} if the bits of "
+                "an integer are meant",
                 "parentheses",
             )
 

@@ -137,9 +137,9 @@ def rntuple_leaves(table: Any) -> tuple[dict[str, Leaf], dict[str, str]]:
     elements = _elements(table)
     leaves: dict[str, Leaf] = {}
     others: dict[str, str] = {}
-    for field in table.fields:
+    for field, keys in top_fields(table):
         try:
-            form = table.field_form(field.field_id, field_keys(field))
+            form = table.field_form(field.field_id, keys)
         except Exception:  # noqa: BLE001  a field that uproot does not read; others may do
             others[field.name] = f"values of type {field.typename}"
             continue
@@ -152,9 +152,23 @@ def rntuple_leaves(table: Any) -> tuple[dict[str, Leaf], dict[str, str]]:
     return leaves, others
 
 
-def field_keys(field: Any) -> list[str]:
-    """Paths of a field of an RNTuple and of all fields in it."""
-    return [field.path, *(f"{field.path}.{key}" for key in field.iterkeys())]
+def top_fields(table: Any) -> list[tuple[Any, list[str]]]:
+    """The fields of an RNTuple that are in no other, each with the paths of all in it.
+
+    Left out are those that others show under better names (_collection0 of converted NanoAOD). Paths
+    are taken from one list: uproot's own way goes over all fields for every field.
+    """
+    inside: dict[str, list[str]] = {}
+    for path in (field.path for field in table.all_fields if field.path):
+        inside.setdefault(path.split(".")[0], []).append(path)
+    records = table.field_records
+    shown = {r.source_field_id for r in records if r.source_field_id is not None}
+    hidden = {str(table.all_fields[i].path).split(".")[0] for i in shown}
+    fields = [(f, str(f.name)) for f in table.fields if f.name not in hidden]
+    return [
+        (f, [p for p in inside[n.split(".")[0]] if p == n or p.startswith(f"{n}.")])
+        for f, n in fields
+    ]
 
 
 def _elements(table: Any) -> Callable[[Any], float]:
@@ -183,12 +197,12 @@ def _form_leaves(
         kind = np.dtype(form.primitive)
         if kind.kind in _NUMBERS and depth <= MAX_DEPTH:
             name = ".".join(names)
-            yield Leaf(name, name, depth, kind.name, bytes_of(form), lengths, names)
+            yield Leaf(name, name, depth, kind.name, bytes_of(form), lengths)
     elif isinstance(form, ak.forms.RecordForm) and not form.is_tuple:
         for name, content in zip(form.fields, form.contents, strict=True):
             yield from _form_leaves(content, (*names, name), depth, lengths, bytes_of)
     elif isinstance(form, ak.forms.ListOffsetForm) and form.parameter("__array__") is None:
-        within = ".".join(names) if depth == 0 else lengths
+        within = str(form.form_key) if depth == 0 else lengths  # the column of its offsets
         yield from _form_leaves(form.content, names, depth + 1, within, bytes_of)
     elif isinstance(form, ak.forms.RegularForm):
         yield from _form_leaves(form.content, names, depth + 1, lengths, bytes_of)

@@ -81,6 +81,8 @@ class _Arff:
                     rows = []
             if rows:
                 yield self._columns(rows, index, number - len(rows))
+            if not number:
+                raise DataError(f"{self._path} has no data rows; it is the header of a set only")
 
     def _lines(self, file: IO[str]) -> Iterator[str]:
         while line := file.readline(_MAX_LINE):

@@ -47,11 +47,18 @@ def open_reader(path: Path, config: DataConfig) -> Reader:
     Raises DataError if the file is missing, empty, damaged, or of another format.
     """
     check_file(path)
+    _require_plain_name(path)
     name = sniff(path, config) if config.format == "auto" else config.format
     reader = READERS[name](path, config)
     if reader.entries == 0:
         raise DataError(f"{path} has no entries; it holds the structure of a data set only")
     return reader
+
+
+def _require_plain_name(path: Path) -> None:
+    """uproot takes `::` in a name for a chain of file systems, and opens what stands before it."""
+    if "::" in str(path) and is_root(path):
+        raise DataError(f"{path}: a ROOT file with '::' in its path cannot be opened; rename it")
 
 
 def is_root(path: Path) -> bool:

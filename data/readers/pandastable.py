@@ -41,22 +41,23 @@ _PLAIN = frozenset(
 _MOST_BLOCKS = 64
 
 
-def plain_names(content: bytes) -> list[str] | None:
+def plain_names(content: bytes, where: str) -> list[str] | None:
     """The names in a pickled list of texts or numbers; None where the pickle is no list.
 
-    Raises DataError if it holds anything else: a class, a list within the list.
+    Raises DataError, which begins with `where`, if it holds anything else: a class, a list within the
+    list.
     """
     try:
         _require_plain(content)
         names = pickle.loads(content, encoding="utf-8")
     except Exception as error:
-        raise DataError(f"column names are not a plain list: {error}") from error
+        raise DataError(f"{where}: column names are not a plain list: {error}") from error
     if not isinstance(names, list):
         return None
     for name in names:
         if not isinstance(name, str | bytes | int | float):
             raise DataError(
-                f"column names are not a plain list: one is of type {type(name).__name__}"
+                f"{where}: column names are not a plain list: one is of type {type(name).__name__}"
             )
     return [n.decode() if isinstance(n, bytes) else str(n) for n in names]
 
@@ -115,7 +116,8 @@ class PandasTable:
             if field == "index" or table.dtype[field].base.kind not in NUMBERS:
                 continue
             kind = attribute(table, f"{field}_kind")
-            names = None if kind is None else plain_names(kind)
+            where = f"{self.path}, {name}, {field}"
+            names = None if kind is None else plain_names(kind, where)
             names = [field] if names is None else names
             width = int(np.prod(table.dtype[field].shape, dtype=np.int64))
             if len(names) != width:

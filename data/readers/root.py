@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triggerforge.config.data import DataConfig, MappingConfig
-from triggerforge.data.expressions import Expression
+from triggerforge.data.expressions import Expression, numbered_from
 from triggerforge.data.readers.base import (
     READERS,
     Chunk,
@@ -128,7 +128,8 @@ class RootReader:
         with reading(self.path, LAYOUT):
             for read in pieces(self.layout, columns, size):
                 entries = len(next(iter(read.values())))
-                chunks = [self._chunk(first, read, events, particles, label)]
+                with numbered_from(first):
+                    chunks = [self._chunk(first, read, events, particles, label)]
                 del read
                 yield chunks.pop()  # held by the consumer alone
                 first += entries
@@ -157,10 +158,7 @@ class RootReader:
         if objects:
             per_entry = counts_of(piece[self.layout.sizer(objects)])
             size = int(per_entry.sum())
-        columns = {
-            n: self._per_event(n, self._evaluate(e, piece, objects, first), per_entry, size)
-            for n, e in events.items()
-        }
+        columns = {n: self._column(n, e, piece, first, per_entry, size) for n, e in events.items()}
         flat, counts = self._constituents(first, piece, particles, per_entry)
         return Chunk(
             first=first,
@@ -172,11 +170,70 @@ class RootReader:
             size=size,
         )
 
+    def _column(
+        self,
+        name: str,
+        expression: Expression,
+        piece: Mapping[str, Any],
+        first: int,
+        per_entry: NDArray[np.int64] | None,
+        size: int,
+    ) -> NDArray[Any]:
+        """A column (n,) of the chunk's events."""
+        objects = self._mapping.objects
+        if not self._nested(expression, objects):
+            values = self._evaluate(expression, piece, objects, first)
+            return self._per_event(name, values, per_entry, size)
+        values = self._evaluate_inside(expression, piece, first, per_entry)
+        if values.ndim != 1:
+            raise DataError(
+                f"{self.path}: {name!r} has a list for each of {objects!r}; a single number is due. "
+                "Reduce it (sum, count, max, first, …) in data.mapping.columns"
+            )
+        return np.asarray(values)
+
+    def _nested(self, expression: Expression, collection: str | None) -> list[str]:
+        """Its columns that hold lists of lists."""
+        columns = self._columns_of(expression, collection).values()
+        return [name for name in columns if self.layout.depths[name] > 1]
+
     def _evaluate(
         self, expression: Expression, piece: Mapping[str, Any], collection: str | None, first: int
     ) -> Any:
+        """The value for each entry."""
         columns = self._columns_of(expression, collection)
         return expression.evaluate({symbol: piece[name] for symbol, name in columns.items()}, first)
+
+    def _evaluate_inside(
+        self,
+        expression: Expression,
+        piece: Mapping[str, Any],
+        first: int,
+        per_entry: NDArray[np.int64] | None,
+    ) -> Any:
+        """The value for each event, where an element of `objects` holds lists itself."""
+        objects = self._mapping.objects
+        if per_entry is None:
+            raise DataError(
+                f"{self.path}: {self._nested(expression, objects)[0]!r} holds lists of lists; make the "
+                "elements of its collection the events (data.mapping.objects)"
+            )
+        columns = self._columns_of(expression, objects)
+        inside = {s: self._of_events(n, piece[n], per_entry) for s, n in columns.items()}
+        entry = first + np.repeat(np.arange(len(per_entry)), per_entry)
+        return expression.evaluate(inside, entry)
+
+    def _of_events(
+        self, name: str, values: Any, per_entry: NDArray[np.int64]
+    ) -> NDArray[Any] | ak.Array:
+        """Numbers or lists (events,) of a column (entries,)."""
+        if values.ndim < 3:
+            return self._per_event(name, values, per_entry, int(per_entry.sum()))
+        if not np.array_equal(counts_of(values), per_entry):
+            raise DataError(
+                f"{self.path}: {name!r} has other list lengths than {self._mapping.objects!r}"
+            )
+        return ak.flatten(values, axis=1)
 
     def _per_event(
         self, name: str, values: Any, per_entry: NDArray[np.int64] | None, size: int
@@ -209,9 +266,13 @@ class RootReader:
         if not particles:
             return {}, None
         mapping, layout = self._mapping, self.layout
-        values = {n: self._evaluate(e, piece, self._inner, first) for n, e in particles.items()}
-        if per_entry is not None and not mapping.links:
-            values = {n: self._inside(n, v, per_entry) for n, v in values.items()}
+        inside = mapping.objects and not mapping.links
+        values = {
+            n: self._evaluate_inside(e, piece, first, per_entry)
+            if inside
+            else self._evaluate(e, piece, self._inner, first)
+            for n, e in particles.items()
+        }
         flat, counts = self._same_lengths(values)
         if not mapping.links:
             return flat, counts
@@ -226,20 +287,6 @@ class RootReader:
         index, counts = linked(table, jets, picks, per_entry, in_entry)
         return {n: v[index] for n, v in flat.items()}, counts
 
-    def _inside(self, name: str, values: Any, per_entry: NDArray[np.int64]) -> Any:
-        """Lists (events,) from the lists of lists (entries,) of a collection's elements."""
-        if not isinstance(values, ak.Array) or values.ndim != 3:
-            raise DataError(
-                f"{self.path}: {name!r} is no list of constituents in each of "
-                f"{self._mapping.objects!r}; set mapping.candidates and mapping.links, or leave "
-                "mapping.objects out"
-            )
-        if not np.array_equal(counts_of(values), per_entry):
-            raise DataError(
-                f"{self.path}: {name!r} has other list lengths than {self._mapping.objects!r}"
-            )
-        return ak.flatten(values, axis=1)
-
     def _same_lengths(
         self, values: dict[str, Any]
     ) -> tuple[dict[str, NDArray[Any]], NDArray[np.int64]]:
@@ -247,7 +294,10 @@ class RootReader:
         flat: dict[str, NDArray[Any]] = {}
         for name, lists in values.items():
             if not isinstance(lists, ak.Array) or lists.ndim != 2:
-                raise DataError(f"{self.path}: {name!r} is no list of constituents for each event")
+                hint = "; set mapping.candidates and mapping.links" if self.objects else ""
+                raise DataError(
+                    f"{self.path}: {name!r} is no list of constituents for each event{hint}"
+                )
             found = counts_of(lists)
             if lengths is not None and not np.array_equal(found, lengths):
                 raise DataError(
@@ -269,12 +319,7 @@ class RootReader:
     ) -> NDArray[np.int64] | None:
         if not label:
             return None
-        columns = [
-            self._per_event(
-                e.text, self._evaluate(e, piece, self._mapping.objects, first), per_entry, size
-            )
-            for e in label
-        ]
+        columns = [self._column(e.text, e, piece, first, per_entry, size) for e in label]
         if self._one_hot:
             return from_one_hot(self.path, np.stack(columns, axis=1), first)
         return from_numbers(self.path, columns[0], len(self.classes), first)

@@ -25,10 +25,10 @@ from triggerforge.errors import DataError, did_you_mean
 LAYOUT = "a ROOT tree"
 RNTUPLE = "ROOT::RNTuple"
 _TREES = ("TTree", "TNtuple", "TNtupleD", RNTUPLE)
-USUAL = ("Events", "events", "jets", "crossings", "tree", "Delphes", "CollectionTree")
+USUAL = ("Events", "events", "jets", "crossings", "tree", "Delphes", "CollectionTree", "EventData")
 """Names under which people keep events beside tables of runs and metadata."""
 _SIZING = ("pt", "px", "energy", "e", "x")
-_SEPARATORS = ("_", ".")
+_SEPARATORS = ("_", ".", ":")
 
 
 def _ends() -> Iterator[str]:
@@ -62,7 +62,7 @@ class Layout:
     def members(self, collection: str, depth: int = 1) -> dict[str, str]:
         """Short name -> column of the lists (`depth` 1), or lists of lists, of a collection.
 
-        Those are X_pt and X.pt; xPt where a collection x has neither.
+        Those are X_pt, X.pt and X:pt (ATLAS' RNTuples); xPt where a collection x has none.
         """
         listed = [n for n, d in self.depths.items() if d == depth]
         cut = len(collection)
@@ -136,20 +136,20 @@ def layout_of(path: Path, name: str | None = None) -> Layout:
     Raises DataError if the file is no ROOT file or cut short, or if there is no such tree, or no
     telling which.
     """
-    with reading(path, LAYOUT):
+    with reading(path, LAYOUT), uproot.open(path) as file:
+        name = tree_name(file, path, name)
         state = path.stat()
-        return _layout(path, name, (state.st_ino, state.st_size, state.st_mtime_ns))
+    return _layout(path, name, (state.st_ino, state.st_size, state.st_mtime_ns))
 
 
 @lru_cache(maxsize=8)  # to parse the 1,500 branches of a NanoAOD tree takes a second or two
-def _layout(path: Path, name: str | None, _state: tuple[int, int, int]) -> Layout:
-    with uproot.open(path) as file:
+def _layout(path: Path, name: str, _state: tuple[int, int, int]) -> Layout:
+    with reading(path, LAYOUT), uproot.open(path) as file:
         return described(file, path, name)
 
 
-def described(file: Any, path: Path, name: str | None = None) -> Layout:
-    """As `layout_of`, of an open file."""
-    name = tree_name(file, path, name)
+def described(file: Any, path: Path, name: str) -> Layout:
+    """What the tree at the path `name` of an open file holds."""
     tree = file[name]
     rntuple = table_kinds(file)[name] == RNTUPLE
     leaves, others = (rntuple_leaves if rntuple else ttree_leaves)(tree)
@@ -246,9 +246,11 @@ def read_leaf(layout: Layout, tree: Any, leaf: Leaf, first: int, last: int) -> A
 
 def _read(tree: Any, rntuple: bool, key: str, first: int, last: int) -> Any:
     options = {"entry_start": first, "entry_stop": last, "array_cache": None}
-    if rntuple:  # with the records that lead there
-        return tree.arrays(filter_field=lambda field: field.path == key, **options)
-    return tree[key].array(**options)
+    return (_field(tree, key) if rntuple else tree[key]).array(**options)
+
+
+def _field(table: Any, key: str) -> Any:
+    return next(field for field in table.all_fields if field.path == key)
 
 
 @contextmanager

@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from triggerforge.export.files import read_onnx
+from triggerforge.compression.onnx_file import read_metadata, read_onnx
 from triggerforge.export.gpu.cooperative import ENTRY, MAIN, THREADS, write_persistent_source
 from triggerforge.export.gpu.device import Kernel, architecture, new_stream, require_gpu
 from triggerforge.export.gpu.mailbox import Mailbox, room
 from triggerforge.export.gpu.nvrtc import compiled_cubin
-from triggerforge.export.metadata import read_metadata
 from triggerforge.export.runtime import require_buffers, require_inputs
 
 _IDLE = 1_000_000_000
@@ -33,7 +32,7 @@ class PersistentRuntime:
 
     def __init__(self, path: Path) -> None:
         proto = read_onnx(path)
-        contract, classes = read_metadata(proto)
+        contract, classes = read_metadata(proto, path)
         self._shape, self._outputs = contract.shape, len(classes)
         sources, inputs, outputs = write_persistent_source(proto)
         device = require_gpu()

@@ -120,13 +120,16 @@ class FixedBatchRuntime(ABC):
         return min(events, self._block)
 
     def _best_block(self) -> int:
-        """The entry of `blocks` with the shortest time an event; inputs are ones."""
+        """The entry of `blocks` with the shortest time an event.
+
+        Inputs are the zeros of `make`, which every fixed-point format has: a table of a quantised network
+        has no entry for a number outside its port's range.
+        """
         if len(self.blocks) == 1:
             return self.blocks[0]
         took = {}
         for events in self.blocks:
             fixed = self.make(events)
-            fixed.x[:] = 1
             fixed.run()
             rounds = _TUNING_ROUNDS * max(self.blocks) // events
             start = time.perf_counter()

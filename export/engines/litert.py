@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triggerforge.compression.onnx_file import read_metadata, read_onnx
 from triggerforge.export.engines.fixed import Fixed, FixedBatchRuntime
-from triggerforge.export.files import read_onnx
-from triggerforge.export.metadata import read_metadata
 from triggerforge.packages import require_package
 
 
@@ -28,7 +27,7 @@ class LiteRtRuntime(FixedBatchRuntime):
     def __init__(self, path: Path) -> None:
         self._interpreter = require_package("ai-edge-litert", "ai_edge_litert.interpreter")
         self._proto = read_onnx(path)
-        contract, outputs = read_metadata(self._proto)
+        contract, outputs = read_metadata(self._proto, path)
         super().__init__("litert", contract.shape, len(outputs), np.float32)
         self.fixed(1)  # what TFLite does not know is found now
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triggerforge.export.files import read_onnx
-from triggerforge.export.metadata import read_metadata
+from triggerforge.compression.onnx_file import read_metadata, read_onnx
 from triggerforge.export.native.build import loaded
 from triggerforge.export.native.float_source import write_float_source
 from triggerforge.export.native.tune import fastest
@@ -59,6 +58,6 @@ class NativeRuntime(CompiledRuntime):
 
     def __init__(self, path: Path) -> None:
         proto = read_onnx(path)
-        contract, outputs = read_metadata(proto)
+        contract, outputs = read_metadata(proto, path)
         library = fastest(write_float_source(proto), int(np.prod(contract.shape)), len(outputs))
         super().__init__("native", "float", contract.shape, len(outputs), np.float32, library)

@@ -10,10 +10,9 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from triggerforge.compression.onnx_file import read_metadata, read_onnx
 from triggerforge.errors import ArtifactError, MissingToolError
 from triggerforge.export.engines.fixed import FixedBatchRuntime
-from triggerforge.export.files import read_onnx
-from triggerforge.export.metadata import read_metadata
 from triggerforge.export.runtime import inputs_on_grid
 
 Provider = tuple[str, dict[str, str]]
@@ -46,10 +45,10 @@ class OnnxRuntime(FixedBatchRuntime):
     def __init__(self, name: str, model: str, path: Path) -> None:
         self._providers = _available(name)
         self._proto = read_onnx(path)
-        self.contract, self.classes = read_metadata(self._proto)
-        (output,) = session(self._proto, self._providers).get_outputs()
-        kind = _TYPES[output.type]
-        super().__init__(name, self.contract.shape, int(output.shape[-1]), kind)
+        self.contract, self.classes = read_metadata(self._proto, path)
+        made = session(self._proto, self._providers)
+        kind, outputs = _ports(made, self.contract.shape, len(self.classes), path)
+        super().__init__(name, self.contract.shape, outputs, kind)
         self.model = model
         self.device = "cpu" if self._providers == (_CPU,) else "cuda"
 
@@ -103,6 +102,20 @@ def session(
             "its documentation names for this version"
         )
     return made
+
+
+def _ports(made: Any, shape: tuple[int, ...], classes: int, path: Path) -> tuple[Any, int]:
+    """Type and number of the outputs; raises ArtifactError where the ports are not those of an export."""
+    given = [(port.name, port.type, tuple(port.shape[1:])) for port in made.get_inputs()]
+    left = [(port.name, port.type, tuple(port.shape[1:])) for port in made.get_outputs()]
+    if given != [("x", "tensor(float)", shape)] or [port[2] for port in left] != [(classes,)]:
+        raise ArtifactError(
+            f"{path}: the network has the ports {given} and {left}; its contract says x of shape {shape} "
+            f"and {classes} outputs; export again"
+        )
+    if left[0][0] != "logits" or left[0][1] not in _TYPES:
+        raise ArtifactError(f"{path}: its outputs are {left[0]}; export again")
+    return _TYPES[left[0][1]], classes
 
 
 def _available(engine: str) -> tuple[Provider, ...]:

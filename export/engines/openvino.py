@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triggerforge.compression.onnx_file import read_metadata, read_onnx
 from triggerforge.errors import ArtifactError
 from triggerforge.export.engines.fixed import FixedBatchRuntime
-from triggerforge.export.files import read_onnx
-from triggerforge.export.metadata import read_metadata
 from triggerforge.packages import require_package
 
 _SETTINGS = {
@@ -39,7 +38,7 @@ class OpenVinoRuntime(FixedBatchRuntime):
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         self._openvino = require_package("openvino")
         proto = read_onnx(path)
-        contract, outputs = read_metadata(proto)
+        contract, outputs = read_metadata(proto, path)
         super().__init__("openvino", contract.shape, len(outputs), np.float32)
         self._file = proto.SerializeToString()
         self._core = self._openvino.Core()

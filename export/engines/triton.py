@@ -5,11 +5,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from triggerforge.export.files import read_onnx
+from triggerforge.compression.onnx_file import read_metadata, read_onnx
 from triggerforge.export.gpu.fused import write_fused
 from triggerforge.export.gpu.runtime import DeviceRuntime
 from triggerforge.export.gpu.triton_kernel import DEFAULT, Precision, TritonKernel
-from triggerforge.export.metadata import read_metadata
 
 
 class TritonRuntime(DeviceRuntime):
@@ -23,7 +22,7 @@ class TritonRuntime(DeviceRuntime):
 
     def __init__(self, path: Path, precision: Precision = DEFAULT) -> None:
         proto = read_onnx(path)
-        contract, outputs = read_metadata(proto)
+        contract, outputs = read_metadata(proto, path)
         self._kernel = TritonKernel(write_fused(proto), precision)
         name = "triton" if precision == DEFAULT else f"triton-{precision}"
         shape, device = contract.shape, self._kernel.device

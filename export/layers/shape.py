@@ -39,7 +39,7 @@ def reshape(context: Lowering, layer: Any, x: Tensor) -> Tensor:
     """Another shape, the elements in the same order."""
     if not hasattr(layer, "target_shape") and not hasattr(layer, "newshape"):
         return reshaped(context, x, (int(np.prod(x.shape)),))
-    shape = getattr(layer, "target_shape", None) or layer.newshape[1:]
+    shape = layer.target_shape if hasattr(layer, "target_shape") else layer.newshape[1:]
     return reshaped(context, x, np.empty(x.shape, bool).reshape(shape).shape)
 
 

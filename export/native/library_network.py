@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triggerforge.compression.onnx_file import read_metadata, read_onnx
 from triggerforge.compression.quantized_model import QuantizedModel, corner_inputs
 from triggerforge.data.contract import OFFSET_BITS, InputContract, InputFeature
 from triggerforge.export.engines.onnxruntime import OnnxRuntime
-from triggerforge.export.files import read_onnx
-from triggerforge.export.metadata import read_metadata
 from triggerforge.export.native.float_source import write_float_source
 from triggerforge.export.native.source import write_source
 from triggerforge.export.native.text import filled

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from triggerforge.data.weights import rising
 from triggerforge.report.blocks import Picture, Plot
 from triggerforge.report.figure import THIRD, picture, plain, stamp
 from triggerforge.report.material import MODELS, Material, NotRunError
@@ -99,12 +100,12 @@ def background_efficiency(
     sqrt((1-ε)² Σ_pass w² + ε² Σ_fail w²) / Σ w.
     """
     order = np.argsort(-score[signal], kind="stable")
-    passed = np.cumsum(weight[signal][order])
+    passed = rising(np.concatenate([[0.0], np.cumsum(weight[signal][order])]))[1:]
     reached = np.searchsorted(passed, SIGNAL * passed[-1] * (1 - 1e-12))
     thresholds = score[signal][order][np.minimum(reached, len(order) - 1)]
     order = np.argsort(-score[~signal], kind="stable")
     falling, weights = -score[~signal][order], weight[~signal][order]
-    sums = np.concatenate([[0.0], np.cumsum(weights)])
+    sums = rising(np.concatenate([[0.0], np.cumsum(weights)]))
     squares = np.concatenate([[0.0], np.cumsum(weights**2)])
     count = np.searchsorted(falling, -thresholds, side="right")
     efficiency = sums[count] / sums[-1]

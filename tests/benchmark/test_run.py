@@ -10,11 +10,12 @@ import onnx
 import pytest
 
 from triggerforge.benchmark.run import benchmark
+from triggerforge.compression.onnx_file import read_onnx
 from triggerforge.config.benchmark import BenchmarkConfig, LatencyConfig, ParityConfig
 from triggerforge.data.dataset import Splits
 from triggerforge.data.scores import read_logits
 from triggerforge.errors import DataError, ParityError
-from triggerforge.export.files import FLOAT_FILE, QUANTIZED_FILE, read_onnx
+from triggerforge.export.files import FLOAT_FILE, QUANTIZED_FILE
 from triggerforge.export.runtime import EngineSource
 from triggerforge.pipeline import check_gates
 

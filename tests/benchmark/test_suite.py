@@ -21,8 +21,8 @@ from triggerforge.benchmark.suite.run import float_engines, run_suite
 from triggerforge.benchmark.suite.sheet import Sheet
 from triggerforge.benchmark.suite.sizes import QUICK, Sizes
 from triggerforge.benchmark.suite.tables import best_peer, headlines, ratio_to_native, sheets
+from triggerforge.compression.onnx_file import read_onnx
 from triggerforge.config.load import load_config
-from triggerforge.export.files import read_onnx
 from triggerforge.export.runtime import ENGINES, EngineSource
 from triggerforge.result import read_result
 

@@ -1,4 +1,5 @@
-"""What alkaid alone traces wrongly: constants, halves to even, the larger of two related numbers."""
+"""What alkaid alone traces wrongly: constants, halves to even, the larger of two related numbers,
+choices by a bit that a number turns out not to have."""
 
 from typing import Any
 
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 from alkaid.trace import FVArray, HWConfig, trace
 
+from tests.compression.random_program import Program
 from triggerforge.compression import quantized_model  # noqa: F401 (registers the layers)
 from triggerforge.fixedpoint import FixedFormat, Overflow, Rounding
 
@@ -88,3 +90,38 @@ def test_the_larger_of_numbers_made_of_the_same_inputs(
     program = trace(x, choose(x @ np.array(matrix) + bias, axis=-1, keepdims=True))
     expected = choose(values @ matrix + bias, axis=-1, keepdims=True)
     np.testing.assert_array_equal(program.predict(values), expected)
+
+
+_PRODUCTS: dict[str, Any] = {
+    "square of a sum": lambda x: (x + 0.625) * (x + 0.625),
+    "less than a square": lambda x: (x + 0.625) * (x + 0.625) * -1.0 + 0.5,
+    "square": lambda x: x * x,
+    "product": lambda x: x * (x + 1.0),
+    "cube": lambda x: x * x * x,
+}
+
+
+@pytest.mark.parametrize("overflow", Overflow)
+@pytest.mark.parametrize("rounding", Rounding)
+@pytest.mark.parametrize("text", ["ap_fixed<2,1>", "ap_fixed<4,3>", "ap_ufixed<2,1>"])
+@pytest.mark.parametrize("product", _PRODUCTS)
+def test_quantisers_of_products(
+    product: str, text: str, rounding: Rounding, overflow: Overflow
+) -> None:
+    """A square has no sign, which alkaid notices only after it has chosen by one."""
+    given = FixedFormat.parse(text)
+    fmt = FixedFormat(given.width, given.integer, given.signed, rounding, overflow)
+    x = FVArray.from_kif(*np.array([[1], [1], [3]]), HWConfig(1, 1, -1), 0, None)
+    kif = [int(fmt.signed), fmt.integer - fmt.signed, fmt.fraction]
+    y = _PRODUCTS[product](x)
+    y = y.quantize(*kif, overflow_mode=str(overflow), round_mode=str(rounding))
+    values = np.arange(-16, 16)[:, None] / 8
+    got = trace(x, y, keep_dead_inputs=True).predict(values)
+    np.testing.assert_array_equal(got, fmt.quantize(_PRODUCTS[product](values)))
+
+
+@pytest.mark.parametrize("seeds", [range(245, 345), range(400, 500)])
+def test_random_programs(seeds: range) -> None:
+    """All 128 events through all kinds of sums, products, choices and quantisers."""
+    wrong = [seed for seed in seeds if (Program(seed).traced() != Program(seed).expected()).any()]
+    assert not wrong

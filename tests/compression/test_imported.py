@@ -159,14 +159,14 @@ def test_an_hdf5_file_of_keras_3(tmp_path: Path, toy_splits: Splits) -> None:
     with h5py.File(tmp_path / "m.h5", "w") as file:
         file.attrs["keras_version"] = "3.12.0"
         file.attrs["model_config"] = "{}"
-    with pytest.raises(ModelError, match=r"m\.h5 was saved by Keras 3\.12\.0"):
+    with pytest.raises(ArtifactError, match=r"m\.h5 lacks model_weights"):
         from_file(tmp_path / "m.h5", toy_splits.contract)
 
 
 def test_another_zip_is_named(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
         archive.writestr("a.txt", "hello")
-    with pytest.raises(ArtifactError, match=r"m\.keras: Keras cannot read") as caught:
+    with pytest.raises(ArtifactError, match=r"m\.keras has no config\.json") as caught:
         from_file(tmp_path / "m.keras")
     assert str(caught.value).count("/tmp/tmp") == 0
 

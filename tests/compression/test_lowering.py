@@ -1,287 +1,77 @@
 """The Keras twin is the torch module before quantisation, and its own fixed-point graph after it."""
 
-from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
-from triggerforge.compression.backend import hgq
+from tests.compression.quantised_form import contract_of, inputs, quantised_form, randomised
+from triggerforge.compression.backend import keras
+from triggerforge.compression.converters import FUNCTIONS, MODULES
+from triggerforge.compression.forms import DOCUMENT, NETWORKS, Fn, V, with_table
 from triggerforge.compression.lowering import lower
-from triggerforge.compression.quantized_model import corner_inputs, trace_keras
+from triggerforge.compression.quantized_model import QuantizedModel, corner_inputs
 from triggerforge.compression.scheme import QuantizationScheme
 from triggerforge.compression.torch_reader import read_torch
-from triggerforge.data.contract import InputContract, InputFeature
 from triggerforge.errors import ModelError, UnsupportedOperationError
-from triggerforge.fixedpoint import FixedFormat
+from triggerforge.export.engines.onnxruntime import session
+from triggerforge.export.quantized import quantized_onnx
 from triggerforge.training.models.registry import MODELS
-
-
-def contract_of(shape: tuple[int, ...], text: str = "ap_fixed<8,3,RND,SAT>") -> InputContract:
-    """All inputs in one format."""
-    fmt = FixedFormat.parse(text)
-    names = [f"x{i}" for i in range(shape[-1])]
-    return InputContract(tuple(InputFeature(n, "", 0.0, 0, fmt) for n in names), shape)
-
-
-class Fn(nn.Module):
-    """A module of one function of a tensor, with layers that it may call."""
-
-    def __init__(self, function: Callable[..., Tensor], **layers: nn.Module) -> None:
-        super().__init__()
-        self.function = function
-        for name, layer in layers.items():
-            self.add_module(name, layer)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Calls the function with the tensor and the layers."""
-        return self.function(x, self)
-
-
-def randomised(module: nn.Module, seed: int = 1) -> nn.Module:
-    """`module` in eval mode with statistics of batch normalisation that are not 0 and 1."""
-    torch.manual_seed(seed)
-    for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-            assert layer.running_var is not None and layer.running_mean is not None
-            layer.running_var.uniform_(0.5, 2)
-            layer.running_mean.normal_(0, 0.3)
-            nn.init.uniform_(layer.weight, 0.5, 1.5)
-            nn.init.normal_(layer.bias, 0, 0.3)
-    return module.eval()
-
-
-def inputs(contract: InputContract, events: int = 206, seed: int = 1) -> np.ndarray:
-    """Inputs (N, *shape) on the contract's grid."""
-    normal = np.random.default_rng(seed).normal(0, 1.5, (events, *contract.shape))
-    return contract.quantize(normal)
-
-
-class Scaled(nn.Module):
-    """An argument of `forward` that keeps its default."""
-
-    def forward(self, x: Tensor, scale: float = 2.0) -> Tensor:
-        """x times the default."""
-        return x * scale
-
-
-V, P, IMG = (6,), (4, 3), (8, 6, 2)
-_EINSUM = torch.randn(3, 5, generator=torch.Generator().manual_seed(2))
-
-NETWORKS: dict[str, tuple[tuple[int, ...], Callable[[], nn.Module]]] = {
-    "linear": (V, lambda: nn.Linear(6, 3)),
-    "linear-no-bias": (V, lambda: nn.Linear(6, 3, bias=False)),
-    "linear-per-particle": (P, lambda: nn.Linear(3, 5)),
-    "batchnorm-after": (V, lambda: nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.ReLU())),
-    "batchnorm-before": (V, lambda: nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 4))),
-    "batchnorm-alone": (V, lambda: nn.BatchNorm1d(6)),
-    "batchnorm-after-relu": (
-        V,
-        lambda: nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.BatchNorm1d(4), nn.Linear(4, 3)),
-    ),
-    "batchnorm-transposed": (
-        P,
-        lambda: Fn(
-            lambda x, m: m.bn(m.lin(x).transpose(1, 2)).transpose(1, 2),
-            lin=nn.Linear(3, 5),
-            bn=nn.BatchNorm1d(5),
-        ),
-    ),
-    "batchnorm-shared-source": (
-        V,
-        lambda: Fn(lambda x, m: m.bn(y := m.lin(x)) + y, lin=nn.Linear(6, 4), bn=nn.BatchNorm1d(4)),
-    ),
-    "conv1d": (P, lambda: nn.Conv1d(4, 5, 2)),
-    "conv1d-padding": (P, lambda: nn.Conv1d(4, 5, 3, padding=1)),
-    "conv1d-kernel-1": (P, lambda: nn.Sequential(nn.Conv1d(4, 5, 1), nn.BatchNorm1d(5), nn.ReLU())),
-    "conv2d": (IMG, lambda: Fn(lambda x, m: m.c(x.permute(0, 3, 1, 2)), c=nn.Conv2d(2, 3, 3))),
-    "conv2d-same": (
-        IMG,
-        lambda: Fn(
-            lambda x, m: m.bn(m.c(x.permute(0, 3, 1, 2))).permute(0, 2, 3, 1),
-            c=nn.Conv2d(2, 3, (3, 5), padding="same"),
-            bn=nn.BatchNorm2d(3),
-        ),
-    ),
-    "conv2d-strided": (
-        IMG,
-        lambda: Fn(
-            lambda x, m: torch.relu(m.c(x.permute(0, 3, 1, 2))).flatten(1),
-            c=nn.Conv2d(2, 3, 3, stride=2, padding=1),
-        ),
-    ),
-    "conv2d-wide-padding": (
-        IMG,
-        lambda: Fn(
-            lambda x, m: m.c(x.permute(0, 3, 1, 2)), c=nn.Conv2d(2, 3, 3, padding=2, bias=False)
-        ),
-    ),
-    "conv2d-groups": (
-        IMG,
-        lambda: Fn(lambda x, m: m.c(x.permute(0, 3, 1, 2)), c=nn.Conv2d(2, 4, 3, groups=2)),
-    ),
-    "max-pool": (
-        IMG,
-        lambda: Fn(lambda x, m: m.p(x.permute(0, 3, 1, 2)), p=nn.MaxPool2d(2)),
-    ),
-    "avg-pool": (
-        IMG,
-        lambda: Fn(lambda x, m: m.p(x.permute(0, 3, 1, 2)).flatten(1), p=nn.AvgPool2d(2)),
-    ),
-    "max-pool-1d": (P, lambda: Fn(lambda x, m: m.p(x.transpose(1, 2)), p=nn.MaxPool1d(2))),
-    "adaptive-avg": (
-        IMG,
-        lambda: Fn(lambda x, m: m.p(x.permute(0, 3, 1, 2)).flatten(1), p=nn.AdaptiveAvgPool2d(1)),
-    ),
-    "adaptive-max": (
-        P,
-        lambda: Fn(lambda x, m: m.p(x.transpose(1, 2)).squeeze(2), p=nn.AdaptiveMaxPool1d(1)),
-    ),
-    "relu": (V, lambda: nn.ReLU()),
-    "leaky-relu": (V, lambda: nn.LeakyReLU(0.1)),
-    "tanh": (V, lambda: nn.Tanh()),
-    "sigmoid": (V, lambda: Fn(lambda x, m: torch.sigmoid(x))),
-    "gelu": (V, lambda: nn.GELU()),
-    "gelu-tanh": (V, lambda: nn.GELU("tanh")),
-    "silu": (V, lambda: nn.SiLU()),
-    "elu": (V, lambda: nn.ELU()),
-    "relu6": (V, lambda: nn.ReLU6()),
-    "hardtanh": (V, lambda: nn.Hardtanh()),
-    "softplus": (V, lambda: nn.Softplus()),
-    "exp": (V, lambda: Fn(lambda x, m: torch.exp(x))),
-    "softmax": (V, lambda: nn.Softmax(dim=-1)),
-    "softmax-particles": (P, lambda: Fn(lambda x, m: torch.softmax(x, dim=1))),
-    "add": (V, lambda: Fn(lambda x, m: x + m.lin(x), lin=nn.Linear(6, 6))),
-    "sub": (V, lambda: Fn(lambda x, m: m.lin(x) - x, lin=nn.Linear(6, 6))),
-    "mul": (V, lambda: Fn(lambda x, m: x * m.lin(x), lin=nn.Linear(6, 6))),
-    "square": (V, lambda: Fn(lambda x, m: x**2)),
-    "scalars": (V, lambda: Fn(lambda x, m: 1.5 - (x * 0.75 + 0.25) / 2)),
-    "constant-vector": (V, lambda: Fn(lambda x, m: x * torch.arange(1.0, 7.0) - 1)),
-    "maximum": (V, lambda: Fn(lambda x, m: torch.maximum(x, m.lin(x)), lin=nn.Linear(6, 6))),
-    "minimum": (V, lambda: Fn(lambda x, m: torch.minimum(x, m.lin(x)), lin=nn.Linear(6, 6))),
-    "mask": (P, lambda: Fn(lambda x, m: (m.lin(x) * x[..., -1:]).sum(1), lin=nn.Linear(3, 5))),
-    "mask-transposed": (
-        P,
-        lambda: Fn(
-            lambda x, m: (m.c(y := x.transpose(1, 2)) * y[:, -1:, :]).sum(2), c=nn.Conv1d(3, 5, 1)
-        ),
-    ),
-    "broadcast-add": (
-        P,
-        lambda: Fn(
-            lambda x, m: m.a(x) + m.b(x.mean(1)).unsqueeze(1), a=nn.Linear(3, 5), b=nn.Linear(3, 5)
-        ),
-    ),
-    "expand": (P, lambda: Fn(lambda x, m: x[:, :1].expand(-1, 4, -1) + x)),
-    "cat": (V, lambda: Fn(lambda x, m: torch.cat([m.lin(x), x], dim=1), lin=nn.Linear(6, 2))),
-    "cat-particles": (
-        P,
-        lambda: Fn(
-            lambda x, m: torch.cat([x.transpose(1, 2), m.c(x).transpose(1, 2)], 1),
-            c=nn.Linear(3, 2),
-        ),
-    ),
-    "cat-slices": (P, lambda: Fn(lambda x, m: torch.cat([x[..., 2:3], x[..., 0:1]], dim=-1))),
-    "stack": (V, lambda: Fn(lambda x, m: torch.stack([x[:, :3], x[:, 3:]], dim=1).sum(1))),
-    "chunk": (V, lambda: Fn(lambda x, m: (c := x.chunk(2, dim=1))[0] * c[1])),
-    "split": (V, lambda: Fn(lambda x, m: torch.split(x, [2, 4], dim=1)[1])),
-    "select": (P, lambda: Fn(lambda x, m: x[:, 1])),
-    "slice-step": (V, lambda: Fn(lambda x, m: x[:, ::2])),
-    "new-axis": (V, lambda: Fn(lambda x, m: (x[:, None, :] * x[:, :, None]).sum(2))),
-    "reshape": (P, lambda: Fn(lambda x, m: m.lin(x.reshape(x.shape[0], -1)), lin=nn.Linear(12, 3))),
-    "view-transpose": (P, lambda: Fn(lambda x, m: x.transpose(1, 2).reshape(-1, 12))),
-    "sum": (P, lambda: Fn(lambda x, m: x.sum(dim=1))),
-    "sum-keepdim": (P, lambda: Fn(lambda x, m: x - x.sum(dim=1, keepdim=True))),
-    "mean": (P, lambda: Fn(lambda x, m: x.mean(dim=1))),
-    "mean-of-3": (P, lambda: Fn(lambda x, m: x.mean(dim=(2,)))),
-    "scaled-sum": (P, lambda: Fn(lambda x, m: x.sum(dim=1) * 0.125)),
-    "max-over-particles": (P, lambda: Fn(lambda x, m: x.max(dim=1).values)),
-    "max-index": (P, lambda: Fn(lambda x, m: x.max(dim=1)[0])),
-    "amax-keepdim": (P, lambda: Fn(lambda x, m: x.amax(dim=2, keepdim=True))),
-    "einsum": (P, lambda: Fn(lambda x, m: torch.einsum("npf,npg->nfg", x, x))),
-    "einsum-constant": (P, lambda: Fn(lambda x, m: torch.einsum("npf,fg->ngp", x, _EINSUM))),
-    "matmul": (P, lambda: Fn(lambda x, m: x @ x.transpose(1, 2))),
-    "matmul-constant": (P, lambda: Fn(lambda x, m: x @ _EINSUM)),
-    "dropout": (V, lambda: nn.Sequential(nn.Linear(6, 3), nn.Dropout(0.5))),
-    "relu-twice": (V, lambda: nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.ReLU())),
-    "relu-in-place": (V, lambda: nn.Sequential(nn.Linear(6, 4), nn.ReLU(inplace=True))),
-    "hardtanh-function": (V, lambda: Fn(lambda x, m: nn.functional.hardtanh(x))),
-    "maximum-constant": (V, lambda: Fn(lambda x, m: torch.maximum(x, torch.full((6,), 0.25)))),
-    "minimum-constant": (V, lambda: Fn(lambda x, m: torch.minimum(torch.arange(6.0), x))),
-    "max-constant": (V, lambda: Fn(lambda x, m: torch.max(x, torch.tensor(0.5)))),
-    "constant-of-bytes": (
-        V,
-        lambda: Fn(lambda x, m: x - torch.tensor([1, 2, 3, 0, 0, 0], dtype=torch.uint8)),
-    ),
-    "constant-widens": (V, lambda: Fn(lambda x, m: x[:, :1] * torch.arange(1.0, 7.0))),
-    "constant-one-widens": (V, lambda: Fn(lambda x, m: x[:, :1] * torch.ones(6))),
-    "constant-offset-widens": (
-        P,
-        lambda: Fn(lambda x, m: x[:, :1] + torch.arange(12.0).reshape(4, 3)),
-    ),
-    "constant-widens-sum": (
-        P,
-        lambda: Fn(lambda x, m: x.sum(1, keepdim=True) * torch.full((4, 1), 0.5)),
-    ),
-    "constant-widens-then-linear": (
-        V,
-        lambda: Fn(lambda x, m: m.lin(x[:, :1] * torch.arange(1.0, 7.0)), lin=nn.Linear(6, 3)),
-    ),
-    "constant-widens-linear": (
-        V,
-        lambda: Fn(lambda x, m: m.lin(x) * torch.arange(1.0, 7.0), lin=nn.Linear(6, 1)),
-    ),
-    "einsum-summed-constant": (
-        P,
-        lambda: Fn(lambda x, m: torch.einsum("npf,fg->np", x, _EINSUM)),
-    ),
-    "axis-keyword": (P, lambda: Fn(lambda x, m: torch.cat([x, x.sum(axis=1)[:, None]], axis=1))),
-    "to-float": (V, lambda: Fn(lambda x, m: x.to(torch.float32) * 2)),
-    "default-argument": (V, lambda: Scaled()),
-    "attention": (
-        P,
-        lambda: Fn(
-            lambda x, m: torch.softmax(m.q(x) @ m.k(x).transpose(1, 2), dim=-1) @ m.v(x),
-            q=nn.Linear(3, 2),
-            k=nn.Linear(3, 2),
-            v=nn.Linear(3, 2),
-        ),
-    ),
-}
-
 
 TOLERANCE = 4e-6  # of the largest output: float32 sums in another order
 
 
 def relative_error(module: nn.Module, shape: tuple[int, ...]) -> float:
     contract = contract_of(shape)
-    x = inputs(contract)
+    return error_of(lower(module, contract), module, inputs(contract))
+
+
+def error_of(twin: keras.Model, module: nn.Module, x: np.ndarray) -> float:
     with torch.no_grad():
         expected = module(torch.from_numpy(x)).numpy()
-    got = np.asarray(lower(module, contract)(x))
+    got = np.asarray(twin(x))
     assert got.shape == expected.shape
     return float(np.abs(got - expected).max() / np.abs(expected).max())
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_an_operation_keeps_its_values(name: str) -> None:
-    shape, build = NETWORKS[name]
-    torch.manual_seed(1)
-    assert relative_error(randomised(build()), shape) < TOLERANCE
+def test_a_form_keeps_its_values_and_once_quantised_its_bits(name: str, tmp_path: Path) -> None:
+    """Saved, loaded and as ONNX too; `make test-long` goes on to native code, hls4ml and RTL."""
+    form = quantised_form(name)
+    assert error_of(form.twin, form.module, inputs(form.quantized.contract)) < TOLERANCE
+    x = corner_inputs(form.quantized.contract, 200, seed=2)
+    expected = np.asarray(form.model(x), np.float64)
+    form.quantized.save(tmp_path / "model.tfq")
+    loaded = QuantizedModel.load(tmp_path / "model.tfq")
+    np.testing.assert_array_equal(loaded.predict(x), expected)
+    np.testing.assert_array_equal(loaded.reference(x), expected)
+    onnx = session(quantized_onnx(loaded)).run(None, {"x": x})[0]
+    np.testing.assert_array_equal(onnx, expected)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_an_operation_is_bit_exact_once_quantised(name: str) -> None:
-    shape, build = NETWORKS[name]
-    torch.manual_seed(1)
-    contract = contract_of(shape, "ap_fixed<6,3,RND,SAT>")
-    scheme = QuantizationScheme(weight_bits=5, bias_bits=5, activation_fraction=3, table_bits=4)
-    model = lower(randomised(build()), contract, scheme)
-    x = corner_inputs(contract, 200, seed=2)
-    hgq.utils.trace_minmax(model, inputs(contract, len(x)))
-    got = trace_keras(model, contract).predict(x.reshape(len(x), -1).astype(np.float64))
-    np.testing.assert_array_equal(got, np.asarray(model(x)).reshape(len(x), -1))
+def test_every_converter_has_a_network() -> None:
+    """What is registered, what is documented and what is tested are one list."""
+    used = set()
+    for _, build in NETWORKS.values():
+        module = build()
+        leaf = fx.Tracer().is_leaf_module(module, "")
+        traced = fx.symbolic_trace((nn.Sequential(module) if leaf else module).eval())
+        for node in traced.graph.nodes:
+            if node.op == "call_module":
+                used.add(MODULES[type(traced.get_submodule(node.target)).__name__])
+            elif (
+                name := str(getattr(node.target, "__name__", node.target)).rstrip("_")
+            ) in FUNCTIONS:
+                used.add(FUNCTIONS[name])
+    for registry in (MODULES, FUNCTIONS):
+        assert not [name for name, converter in registry.items() if converter not in used]
+
+
+def test_the_table_in_the_document_is_the_list() -> None:
+    text = DOCUMENT.read_text()
+    assert text == with_table(text), "run python -m triggerforge.compression.forms"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Model files of third parties."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_code_in_a_file_does_not_run(tmp_path: Path) -> None:
     entry = keras.Input((4,))
     model = keras.Model(entry, keras.layers.Lambda(lambda x: x + 1)(entry))
     model.save(tmp_path / "lambda.keras")
-    with pytest.raises(ArtifactError, match="Keras cannot read"):
+    with pytest.raises(ModelError, match="layer 'lambda' is of class Lambda, which runs code"):
         from_file(tmp_path / "lambda.keras")
 
 
@@ -90,10 +91,27 @@ def test_inputs_that_are_not_quantised(tmp_path: Path) -> None:
         implied_contract(model)
 
 
-def test_inputs_that_are_quantised_twice() -> None:
+def read_twice(**second: Any) -> keras.Model:
     entry = keras.Input((4,))
-    first = hgq.layers.QDense(2, iq_conf=hgq.config.QuantizerConfig("kif", f0=3))(entry)
-    second = hgq.layers.QDense(2, iq_conf=hgq.config.QuantizerConfig("kif", f0=5))(entry)
-    model = keras.Model(entry, keras.layers.Concatenate()([first, second]))
+    first = hgq.layers.QDense(2, iq_conf=hgq.config.QuantizerConfig("kif", i0=2, f0=3))(entry)
+    conf = hgq.config.QuantizerConfig("kif", i0=1, f0=5, **second)
+    both = hgq.layers.QAdd(iq_confs=[hgq.config.QuantizerConfig("kif", i0=1, f0=3), conf])
+    return keras.Model(entry, both([first, hgq.layers.QDense(2, iq_conf=conf)(entry)]))
+
+
+def test_inputs_that_are_quantised_twice() -> None:
+    """The port holds what both take; ends and roundings that differ have no one format."""
+    contract = implied_contract(read_twice())
+    assert {str(f.format) for f in contract.features} == {"ap_fixed<8,3,RND,WRAP>"}
     with pytest.raises(ModelError, match="several ways"):
-        implied_contract(model)
+        implied_contract(read_twice(overflow_mode="SAT"))
+
+
+def test_an_input_that_goes_round_a_layer() -> None:
+    """A sum of the input and of a layer of it quantises each with a quantiser of its own."""
+    entry = keras.Input((4,))
+    first = hgq.layers.QDense(4, iq_conf=hgq.config.QuantizerConfig("kif", i0=2, f0=3))(entry)
+    confs = [hgq.config.QuantizerConfig("kif", i0=i, f0=f) for i, f in ((9, 9), (3, 1))]
+    model = keras.Model(entry, hgq.layers.QAdd(iq_confs=confs)([first, entry]))
+    formats = {str(f.format) for f in implied_contract(model).features}
+    assert formats == {"ap_fixed<7,4,RND,WRAP>"}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from triggerforge.compression import ptq
+from triggerforge.compression.backend import hgq
 from triggerforge.compression.compress import compress
 from triggerforge.compression.imported import import_model
 from triggerforge.compression.lowering import lower
@@ -112,6 +113,7 @@ def test_an_event_past_all_that_was_seen_stays_anomalous(
         )
         model = lower(trained.module, contract, scheme)
         set_start(model, lower(trained.module, contract), small)
+        hgq.utils.trace_minmax(model, small)  # for WRAP
         score = QuantizedModel.from_keras(model, contract, ("anomaly",)).predict(large)[:, 0]
         kept[overflow] = (score[past] >= 0.5 * highest).mean()
     assert kept[Overflow.SAT] == 1 and kept[Overflow.WRAP] < 0.9

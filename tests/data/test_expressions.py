@@ -234,9 +234,30 @@ def test_columns_without_numbers_are_named(column: Any) -> None:
         Expression("c + 1").evaluate({"c": column})
 
 
-def test_missing_values_are_refused() -> None:
-    with pytest.raises(DataError, match="missing values"):
-        Expression("c + 1").evaluate({"c": ak.Array([1, None, 2])})
+@pytest.mark.parametrize(
+    "column",
+    [
+        ak.Array([1, None, 2]),
+        ak.Array([[1, None], []]),
+        ak.Array([[1], None]),
+        np.ma.masked_array([1, 2], mask=[False, True]),
+    ],
+    ids=lambda c: str(getattr(c, "type", "masked")),
+)
+def test_missing_values_are_refused(column: Any) -> None:
+    with pytest.raises(DataError, match="'c' is a column with missing values"):
+        Expression("c + 1").evaluate({"c": column})
+
+
+@pytest.mark.parametrize("column", [ak.Array([[[1]], []]), np.ones((2, 2, 2)), ak.Array([1, [2]])])
+def test_lists_of_lists_are_refused(column: Any) -> None:
+    with pytest.raises(DataError, match="'c' is an array .*; numbers are due, or lists of them"):
+        Expression("c + 1").evaluate({"c": column})
+
+
+def test_rows_of_one_length_are_lists() -> None:
+    columns = {"c": np.array([[1, 2], [3, 4]]), "n": np.array([1, 3])}
+    assert Expression("sum(c * n)").evaluate(columns).tolist() == [3, 21]
 
 
 @pytest.mark.parametrize(

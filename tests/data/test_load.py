@@ -22,6 +22,7 @@ from triggerforge.data.load import load
 from triggerforge.data.splits import PARTS, load_splits, split_indices
 from triggerforge.errors import ArtifactError, DataError
 from triggerforge.result import RECORD_FILE
+from triggerforge.validation.eventfiles import make_jets
 
 Write = Callable[..., Path]
 
@@ -81,6 +82,19 @@ def test_missing_particles_are_what_an_inherited_model_was_trained_with(
         assert (part.quantized_x[~part.mask] == [-2, 0, 0]).all()
         assert (part.x[part.mask][:, 2] == 1).all()
     assert InputContract.from_dict(splits.contract.to_dict()) == splits.contract
+
+
+def test_a_finished_models_padding_is_its_own(tmp_path: Path, jets: Any, written: Write) -> None:
+    inputs = {"kind": "constituents", "constituents": 30, "names": ["log_pt", "valid"]}
+    source = written("generator", jets)
+    settings = {"inputs": inputs, "precision": {"padding": {"log_pt": -1.0}}}
+    made = load(config(source, **settings), None, 1, tmp_path)
+    padding = made.contract.features[0].padding
+    again = load(config(source, inputs=inputs), None, 1, tmp_path, made.contract)
+    assert again.test.mask is not None
+    assert (again.test.x[~again.test.mask][:, 0] == np.float32(padding)).all()
+    with pytest.raises(DataError, match="the model's own contract has -"):
+        load(config(source, **settings), None, 1, tmp_path, made.contract)
 
 
 def test_the_record(tmp_path: Path, jets: Any, written: Write) -> None:
@@ -405,6 +419,17 @@ def test_no_entries(tmp_path: Path) -> None:
         file.mktree("jets", {"pt": "float32"})
     with pytest.raises(DataError, match="has no entries"):
         load(config(path, format="root"), None, 1, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "layout", ["lhcjets", "arff", "parquet", "lists", "energyflow", "quadruple"]
+)
+def test_files_without_a_row(layout: str, tmp_path: Path, written: Write) -> None:
+    with np.errstate(all="ignore"):
+        path = written(layout, make_jets(0))
+    inputs = {"kind": "constituents"} if layout in ("energyflow", "quadruple") else {}
+    with pytest.raises(DataError, match=rf"{path.name} has no (entries|data rows)"):
+        load(config(path, inputs=inputs, classes=["a", "b"] if inputs else []), None, 1, tmp_path)
 
 
 def test_links_behind_the_end(tmp_path: Path) -> None:

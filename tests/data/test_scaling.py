@@ -197,3 +197,28 @@ def test_a_padding_that_means_nothing_is_refused(
     mask = np.ones((8, 4), bool) if kind == "constituents" else None
     with pytest.raises(DataError, match=said):
         derived(builder(kind, names), raw, mask, PrecisionConfig(**settings))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 7.3, -1e6])
+def test_a_constant_input_has_no_width(value: float) -> None:
+    """Beside an integer of 11 bits the port of both would have had 54."""
+    raw = np.stack([np.full(999, value), RNG.integers(0, 2048, 999)], axis=1).astype(np.float64)
+    contract = derived(builder(), raw, None, PrecisionConfig(width=11))
+    constant, other = contract.features
+    assert constant.format.width == 1 and constant.format.fraction == 0
+    assert not contract.quantize(contract.normalize(raw))[:, 0].any()
+    assert other.format.width == 11
+    assert (
+        max(f.format.integer for f in contract.features)
+        - min(-f.format.fraction for f in contract.features)
+        <= 12
+    )
+
+
+def test_an_input_that_rarely_differs_keeps_its_values() -> None:
+    raw = np.zeros((5000, 1))
+    raw[7] = 40.0
+    contract = derived(builder(names=("a",)), raw, None, PrecisionConfig())
+    x = contract.quantize(contract.normalize(raw))
+    assert x[7] != x[8]
+    assert contract.audit(contract.normalize(raw))[0].saturated == 0

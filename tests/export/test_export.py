@@ -11,14 +11,14 @@ import torch
 from torch import nn
 
 from triggerforge.compression.backend import hgq, keras
+from triggerforge.compression.onnx_file import read_metadata, read_onnx
 from triggerforge.compression.quantized_model import QuantizedModel
 from triggerforge.config.export import ExportConfig
 from triggerforge.errors import ModelError, ParityError, UnsupportedOperationError
 from triggerforge.export.check import check_float, check_quantized
 from triggerforge.export.export import export
-from triggerforge.export.files import FLOAT_FILE, QONNX_FILE, QUANTIZED_FILE, read_onnx
+from triggerforge.export.files import FLOAT_FILE, QONNX_FILE, QUANTIZED_FILE
 from triggerforge.export.lowering import Lowering
-from triggerforge.export.metadata import read_metadata
 from triggerforge.export.runtime import EngineSource
 from triggerforge.export.walk import write_graph
 from triggerforge.training.trained import TrainedModel

@@ -15,6 +15,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig, ModelInstanceGroup
 
+from triggerforge.compression.onnx_file import read_onnx
 from triggerforge.data.contract import InputContract
 from triggerforge.errors import (
     ArtifactError,
@@ -22,7 +23,7 @@ from triggerforge.errors import (
     ModelError,
     TriggerForgeError,
 )
-from triggerforge.export.files import FLOAT_FILE, QONNX_FILE, QUANTIZED_FILE, read_onnx, write_onnx
+from triggerforge.export.files import FLOAT_FILE, QONNX_FILE, QUANTIZED_FILE, write_onnx
 from triggerforge.export.metadata import metadata
 from triggerforge.export.runtime import ENGINES, EngineSource
 from triggerforge.export.service import main, parser, write_service

@@ -130,6 +130,10 @@ def test_the_verb_prints_and_hands_over(
     assert line.startswith(
         "refused: float at 0.1 kHz, quantized at 0.1 kHz, firmware at 0.1 kHz: below 43.86 / "
     )
+    targets = ["--target", "0.5MHz", "--target", "100MHz"]
+    assert cli.main(["rates", str(finished), *targets]) == 0
+    (refused,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("refused")]
+    assert refused.startswith("refused: float at 100000 kHz, quantized at 100000 kHz, firmware at")
     assert cli.main(["rates", str(finished), "--threshold", "3"]) == 0
     assert "= 384 LSB" in capsys.readouterr().out
 

@@ -104,7 +104,7 @@ def test_bad_samples_are_refused(config: TriggerConfig) -> None:
     values[5] = np.nan
     with pytest.raises(DataError, match=r"float model: 1 of 9000 scores .* event 5"):
         scored("float", values, test, config, None)
-    with pytest.raises(DataError, match="negative"):
+    with pytest.raises(DataError, match="sum to -9000"):
         models(config, weight=np.full(9000, -1, np.float32))
     with pytest.raises(DataError, match=r"background \['minbias'\].*no events"):
         models(config, y=np.ones(9000, np.int64))

@@ -1,8 +1,11 @@
 """The evaluator of expressions against the reference in Python numbers."""
 
+import itertools
 import math
 import random
+import re
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from triggerforge.data.expressions import Expression
 from triggerforge.data.language import arithmetic, lists, operations
 from triggerforge.data.language.operations import FUNCTIONS
-from triggerforge.validation import reference
+from triggerforge.validation import language, reference
 from triggerforge.validation.drawing import TYPES, Draw, draw_columns
-from triggerforge.validation.expressions import Outcome, main, same, ulps
-from triggerforge.validation.reference import Column, Refused
+from triggerforge.validation.expressions import Elementary, Outcome, main, same, ulps
+from triggerforge.validation.language import ELEMENTARY, Column, Refused
 
 
 @settings(max_examples=100, deadline=None)
@@ -38,12 +42,15 @@ def test_the_command_in_its_short_form(capsys: pytest.CaptureFixture[str]) -> No
     }
 
 
+BINARY = ["+", "-", "*", "/", "//", "%", "**", "&", "|", "^"]
+BINARY += ["<", "<=", ">", ">=", "==", "!=", "and", "or"]
+
+
 def every_type() -> list[tuple[str, str]]:
     """Each operator and function over each pair of types, flat and in lists."""
     names = [*TYPES, *(f"list.{t}" for t in TYPES)]
     rng = random.Random(3)
-    binary = ["+", "-", "*", "/", "//", "%", "**", "&", "|", "^", "<", "<=", ">", ">=", "==", "!="]
-    texts = [f"{{a}} {op} {{b}}" for op in [*binary, "and", "or"]]
+    texts = [f"{{a}} {op} {{b}}" for op in BINARY]
     texts += ["-{a}", "+{a}", "~{a}", "not {a}", "{a} // -3", "{a} % 5", "{a} ** 2", "{a} ** 0"]
     for name, function in FUNCTIONS.items():
         texts.append(f"{name}({', '.join(['{a}', '{b}', '{a}'][: function.operands])})")
@@ -58,6 +65,48 @@ def test_every_operation_over_every_type_of_column(seed: int) -> None:
         outcome.look(text, arrays, columns)
     assert outcome.different == [] and outcome.elementary.wrong == []
     assert outcome.equal > 400
+
+
+CORNERS: dict[str, list[Any]] = {
+    "int64": [-(2**63), -(2**63) + 1, -(2**53) - 1, -3, -1, 0, 1, 3, 2**53 + 1, 2**62, 2**63 - 1],
+    "uint64": [0, 1, 3, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1],
+    "float64": [-math.inf, -(2.0**63), -0.0, 0.0, 0.5, 2.0**53, 2.0**53 + 2, 2.0**64, math.nan],
+    "bool": [False, True],
+}
+ALONE = ["-a", "+a", "~a", "not a", "abs(a)", "float(a)", "isfinite(a)", "a ** 0", "a ** 2"]
+ALONE += [f"a // {n}" for n in (-(2**63), -3, -1, 1, 2**63, 2**64 - 1)]
+ALONE += [f"a % {n}" for n in (-(2**63), -1, 7, 2**64 - 1)]
+ALONE += [f"a ** {n}" for n in (3, 63, 64, 65, 66, 2**60, 2**60 + 1)]
+
+
+def look_at(outcome: Outcome, texts: list[str], **values: tuple[str, Any]) -> None:
+    """Compares over one event, so that a refusal for one hides no other."""
+    arrays = {n: np.array([value], dtype) for n, (dtype, value) in values.items()}
+    columns = {
+        n: Column(language.kind_of_number(value), False, [value])
+        for n, (_, value) in values.items()
+    }
+    for text in texts:
+        outcome.look(text, arrays, columns)
+
+
+@pytest.mark.parametrize("one", CORNERS)
+@pytest.mark.parametrize("other", CORNERS)
+def test_every_pair_of_numbers_at_the_ends(one: str, other: str) -> None:
+    texts = [f"a {op} b" for op in BINARY] + ["minimum(a, b)", "maximum(a, b)", "where(a, a, b)"]
+    outcome = Outcome()
+    for a, b in itertools.product(CORNERS[one], CORNERS[other]):
+        look_at(outcome, texts, a=(one, a), b=(other, b))
+    assert outcome.different == [] and outcome.elementary.wrong == []
+
+
+@pytest.mark.parametrize("one", CORNERS)
+def test_every_number_at_the_ends(one: str) -> None:
+    outcome = Outcome()
+    for a in CORNERS[one]:
+        look_at(outcome, ALONE, a=(one, a))
+    assert outcome.different == []
+    assert outcome.equal > 20
 
 
 @pytest.mark.parametrize(
@@ -99,6 +148,13 @@ def test_a_broken_evaluator_is_seen(
     assert not whole.different and seen.different
 
 
+def test_both_evaluators_and_the_page_know_the_same_functions() -> None:
+    assert {n: operation.operands for n, operation in FUNCTIONS.items()} == language.FUNCTIONS
+    page = (Path(__file__).parents[2] / "docs" / "expressions.md").read_text()
+    written = {word for part in re.findall(r"`([a-z0-9 ]+)` \|\n", page) for word in part.split()}
+    assert written >= FUNCTIONS.keys()
+
+
 ROWS = {
     "n": Column("integer", False, [2**60 + 1, -7, 0]),
     "x": Column("float", False, [0.1, -2.5, math.inf]),
@@ -135,7 +191,7 @@ def test_the_reference_against_exact_fractions() -> None:
         a, b = rng.uniform(-9, 9), rng.choice([rng.uniform(-9, 9), rng.randint(1, 2**53)])
         columns = {
             "a": Column("float", False, [a]),
-            "b": Column(reference.kind_of_number(b), False, [b]),
+            "b": Column(language.kind_of_number(b), False, [b]),
         }
         for op, exact in (
             ("+", Fraction(a) + Fraction(b)),
@@ -194,6 +250,19 @@ def test_elementary_functions_at_their_ends(
     with np.errstate(all="ignore"):
         found = float(getattr(np, name)(*arguments))
     assert ulps(found, value) == ulps(reference.c_math(name, arguments), value) == 0
+
+
+@pytest.mark.parametrize("name", ELEMENTARY)
+def test_elementary_functions_do_not_hang_on_the_place_in_a_chunk(name: str) -> None:
+    """numpy takes several numbers at once; a chunk of another size gives the same bits."""
+    rng = np.random.default_rng(1)
+    x = np.concatenate([rng.normal(0, 3, 203), 10.0 ** rng.uniform(-300, 300, 100)])
+    arguments = (x, np.roll(x, 7))[: FUNCTIONS[name].operands]
+    columns = dict(zip("ab", arguments, strict=False))
+    whole = Expression(f"{name}({', '.join(columns)})").evaluate(columns)
+    single = Elementary()
+    assert same(whole.tolist(), [single(name, place) for place in zip(*arguments, strict=True)])
+    assert single.wrong == []
 
 
 def test_units_in_the_last_place() -> None:

@@ -10,11 +10,12 @@ import h5py
 import numpy as np
 import pytest
 
+from triggerforge.compression.backend import hgq, keras
 from triggerforge.compression.qkeras_file import read_qkeras
 from triggerforge.compression.qkeras_quantizer import parse_quantizer
 from triggerforge.compression.quantized_model import QuantizedModel
 from triggerforge.data.contract import InputContract, InputFeature
-from triggerforge.errors import ModelError, UnsupportedOperationError
+from triggerforge.errors import ArtifactError, ModelError, UnsupportedOperationError
 from triggerforge.fixedpoint import FixedFormat
 
 HERE = Path(__file__).parent
@@ -39,6 +40,23 @@ def test_the_bits_are_those_of_qkeras(
         assert len(np.unique(expected["y"])) > 20
         np.testing.assert_array_equal(quantized.predict(expected["x"]), expected["y"])
     assert quantized.ebops > 0
+
+
+@pytest.mark.parametrize(("name", "shape", "classes"), CASES)
+def test_every_end_is_that_of_qkeras(
+    name: str, shape: tuple[int, ...], classes: tuple[str, ...]
+) -> None:
+    """make_ends.py drove inputs to the ends of their range, where every quantiser saturates."""
+    model = read_qkeras(HERE / f"{name}.h5", contract(*shape))
+    quantized = QuantizedModel.from_keras(model, contract(*shape), classes)
+    with np.load(HERE / "ends.npz") as ends:
+        x, y = ends[f"{name}_x"], ends[f"{name}_y"]
+    np.testing.assert_array_equal(quantized.predict(x), y)
+    for layer in model.layers:
+        if isinstance(layer, hgq.quantizer.Quantizer):
+            k, i, f = (int(np.max(v)) for v in layer.quantizer.kif)
+            values = np.asarray(keras.Model(model.inputs[0], layer.output)(x))
+            assert values.max() == 2.0**i - 2.0**-f and (not k or values.min() < -(2.0**i) / 2)
 
 
 @pytest.mark.parametrize(
@@ -74,17 +92,26 @@ def test_other_quantizers_are_refused(spec: Any, error: type[Exception]) -> None
 
 
 def edited(tmp_path: Path, edit: Callable[[list[dict[str, Any]]], None]) -> Path:
+    """mlp.h5 with other layers; the last one is the output."""
     path = tmp_path / "edited.h5"
     copy(HERE / "mlp.h5", path)
     with h5py.File(path, "r+") as file:
         config = json.loads(file.attrs["model_config"])
-        edit(config["config"]["layers"])
+        layers = config["config"]["layers"]
+        edit(layers)
+        config["config"]["output_layers"] = [[layers[-1]["config"]["name"], 0, 0]]
         file.attrs["model_config"] = json.dumps(config)
     return path
 
 
 def _softmax(layers: list[dict[str, Any]]) -> None:
-    layers.append({"class_name": "Activation", "config": {"name": "s", "activation": "softmax"}})
+    layers.append(behind("fc3", "Activation", "softmax"))
+
+
+def behind(before: str, kind: str, activation: str) -> dict[str, Any]:
+    """The record of one more layer."""
+    config = {"name": f"after_{before}", "activation": activation}
+    return {"class_name": kind, "config": config, "inbound_nodes": [[[before, 0, 0, {}]]]}
 
 
 def test_a_last_softmax_is_left_out(tmp_path: Path) -> None:
@@ -99,6 +126,15 @@ def _lstm(layers: list[dict[str, Any]]) -> None:
 
 def _branch(layers: list[dict[str, Any]]) -> None:
     layers[3]["inbound_nodes"] = [[["fc1", 0, 0, {}]]]
+
+
+def test_a_softmax_inside_the_last_layer_leaves_the_layer(tmp_path: Path) -> None:
+    def inside(layers: list[dict[str, Any]]) -> None:
+        layers[-1]["config"]["activation"] = "softmax"
+
+    model = read_qkeras(edited(tmp_path, inside), contract(6))
+    with np.load(HERE / "mlp.npz") as expected:
+        np.testing.assert_array_equal(model.predict(expected["x"], verbose=0), expected["y"])
 
 
 def _inner_tanh(layers: list[dict[str, Any]]) -> None:
@@ -135,5 +171,5 @@ def test_other_inputs_are_refused() -> None:
 def test_a_damaged_file_is_named(content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "damaged.h5"
     path.write_bytes((HERE / "mlp.h5").read_bytes()[:5000] if content is None else content)
-    with pytest.raises(ModelError, match=r"damaged\.h5 is no QKeras model"):
+    with pytest.raises(ArtifactError, match=r"damaged\.h5 is damaged"):
         read_qkeras(path, contract(6))

@@ -326,16 +326,16 @@ def _nested(depth: int, width: int = 10) -> bytes:
 )
 def test_names_that_are_no_plain_list(content: bytes, message: str, tmp_path: Path) -> None:
     """Seen in a process of its own: the first one took minutes, the place 2^31 asks for 32 GiB."""
-    outcome = limited(lambda: str(plain_names(content)), tmp_path)
+    outcome = limited(lambda: str(plain_names(content, "x.h5")), tmp_path)
     assert outcome.kind == "refused" and message in outcome.text.replace("\\", ""), outcome
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_names_in_every_protocol(protocol: int) -> None:
     names = ["E_0", "Ä", "E_0" * 100]
-    assert plain_names(pickle.dumps(names, protocol)) == names
-    assert plain_names(pickle.dumps([0, 1, 2.5], protocol)) == ["0", "1", "2.5"]
-    assert plain_names(pickle.dumps("index", protocol)) is None
+    assert plain_names(pickle.dumps(names, protocol), "x.h5") == names
+    assert plain_names(pickle.dumps([0, 1, 2.5], protocol), "x.h5") == ["0", "1", "2.5"]
+    assert plain_names(pickle.dumps("index", protocol), "x.h5") is None
 
 
 def test_nested_names_in_a_real_file(tmp_path: Path, jets: Any, written: Write) -> None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import uproot
 
-from triggerforge.config.data import DataConfig
+from triggerforge.config.data import DataConfig, MappingConfig
 from triggerforge.data.load import load
 from triggerforge.data.source import Batch, Count, EventSource
 from triggerforge.errors import DataError
@@ -122,6 +122,13 @@ def test_bits_are_cleared_and_zero_divides_to_nan(written: DataConfig) -> None:
     np.testing.assert_array_equal(made[:, 2], [np.nan, 0] * 3)
 
 
+def test_a_divisor_of_zero_ends_in_the_count_of_nan(written: DataConfig, tmp_path: Path) -> None:
+    config = source(written, inputs={"names": ["flags % c_u1"]}).config
+    message = "3 values of the selected events are NaN or infinite, the first is 'flags % c_u1' of event 0"
+    with pytest.raises(DataError, match=message):
+        load(config, None, 1, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("selection", "kept"),
     [
@@ -203,3 +210,20 @@ def test_mapped_columns_go_by_the_same_rules(tmp_path: Path) -> None:
     np.testing.assert_array_equal(made[:, 1], [0, -4, -2, -4, -1, -4])
     with pytest.raises(DataError, match=r"'sum\(pt\)': event 0: the integer result 184467440"):
         inputs(config, "over")
+    wide = MappingConfig(columns={"m": "number // 5 * 4611686018427387904 * 4"})
+    with pytest.raises(DataError, match=f"'number // 5 .*': event 5: the integer result {2**64}"):
+        for _ in source(
+            config.model_copy(update={"mapping": wide}), inputs={"names": ["m"]}
+        ).inputs():
+            pass  # chunks of 4 events
+
+
+def test_events_of_a_later_chunk_are_called_by_their_number(written: DataConfig) -> None:
+    with pytest.raises(DataError, match=f"event 5: the integer result {2**64}"):
+        for _ in source(written, selection="number // 5 * 4611686018427387904 * 4").batches(
+            Count()
+        ):
+            pass
+    with pytest.raises(DataError, match="event 5: the integer 9007199254740993 is no float64"):
+        for _ in source(written, weights="number // 5 * 9007199254740993").batches(Count()):
+            pass
