@@ -125,9 +125,10 @@ def _inspect_verb(verbs: "argparse._SubParsersAction[_Parser]") -> None:
 
 
 def _init_verb(verbs: "argparse._SubParsersAction[_Parser]") -> None:
-    purpose = "write a commented configuration that runs, for a file of events"
+    purpose = "write a commented configuration that runs, for a file of events or a model"
     parser = verbs.add_parser("init", help=purpose, description=purpose)
-    parser.add_argument("path", type=Path, help="a file of events")
+    parser.add_argument("path", type=Path, help="a file of events, or a quantised model")
+    parser.add_argument("--events", type=Path, help="of a model: events to try it on")
     parser.add_argument("-o", "--output", type=Path, help="*.yaml; left out: named as the file is")
     parser.add_argument(
         "--label",
@@ -281,5 +282,7 @@ def _init(options: argparse.Namespace) -> None:
     from triggerforge.starter import default_output, write_starter
 
     output = options.output or default_output(options.path)
-    write_starter(options.path, output, options.label, options.tree, options.objects)
+    write_starter(
+        options.path, output, options.label, options.tree, options.objects, options.events
+    )
     say(f"{output} is written; look at it, then: triggerforge run {output} --quick")

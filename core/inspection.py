@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 from triggerforge.errors import ArtifactError
 
 if TYPE_CHECKING:
+    from triggerforge.compression.inspect_model import ModelDescription, PortDescription
     from triggerforge.data.inspect_events import EventsDescription
+
+_MODELS = (".keras", ".tfq", ".onnx")
+_HDF5 = (".h5", ".hdf5")
 
 _MANY = 40
 """columns, branches or layers that are shown; the rest is counted"""
@@ -22,9 +26,57 @@ def inspect_path(path: Path, tree: str | None = None, objects: str | None = None
     """
     if path.is_dir():
         return "\n".join(_run(path))
+    if is_model(path):
+        from triggerforge.compression.inspect_model import inspect_model
+
+        return "\n".join(_model(inspect_model(path)))
     from triggerforge.data.inspect_events import inspect_events
 
     return "\n".join(_events(inspect_events(path, tree=tree, objects=objects)))
+
+
+def is_model(path: Path) -> bool:
+    """Whether a file is of a network and not of events: by its ending, HDF5 by its attributes.
+
+    Raises DataError for HDF5 that cannot be opened.
+    """
+    if path.suffix not in _HDF5 or not path.is_file():
+        return path.suffix in _MODELS
+    from triggerforge.data.readers.hdf5 import opened
+
+    with opened(path, "HDF5") as file:
+        return "model_config" in file.attrs or "layer_names" in file.attrs
+
+
+def _model(found: "ModelDescription") -> Iterator[str]:
+    cost = "" if found.ebops is None else f", {found.ebops:,.0f} EBOPs"
+    yield f"{found.path}: a model, {found.kind} ({found.version}){cost}"
+    for what, ports in (("input", found.inputs), ("output", found.outputs)):
+        for port in ports:
+            yield f"{what} {port.name}: shape {port.shape}{_formats(port)}"
+    rows = [
+        (
+            layer.name,
+            layer.kind,
+            f"{layer.weights:,}",
+            "" if layer.bits is None else f"{layer.bits:.1f}",
+            "" if layer.ebops is None else f"{layer.ebops:,}",
+            layer.unsupported and f"not supported: {layer.unsupported}",
+        )
+        for layer in found.layers[:_MANY]
+    ]
+    yield from _table(("layer", "class", "weights", "bits", "EBOPs", ""), rows)
+    if len(found.layers) > _MANY:
+        yield f"  … and {len(found.layers) - _MANY} more layers"
+    yield from (f"note: {note}" for note in found.notes)
+    if found.port_formats:
+        yield "\nits ports, for `data: {precision: …}` (x0, x1, … are your inputs, in order):\n"
+        yield found.port_formats
+
+
+def _formats(port: "PortDescription") -> str:
+    different = list(dict.fromkeys(port.formats))
+    return f", {_names(different, 4)}" if different else ""
 
 
 def _events(found: "EventsDescription") -> Iterator[str]:

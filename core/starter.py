@@ -1,4 +1,4 @@
-"""`triggerforge init`: a commented configuration that runs, for a file of events."""
+"""`triggerforge init`: a commented configuration that runs, for a file of events or for a model."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triggerforge.errors import ConfigError
-from triggerforge.inspection import yaml_text
+from triggerforge.inspection import is_model, yaml_text
 from triggerforge.runfolder import write_atomic
 
 if TYPE_CHECKING:
+    from triggerforge.compression.inspect_model import ModelDescription
     from triggerforge.data.inspect_events import EventsDescription
 
 _NETWORKS = {"features": "mlp", "constituents": "deepsets", "image": "cnn", "l1_objects": "mlp"}
@@ -20,6 +21,7 @@ _COMMENTS = {
     "inputs": "what the network sees: columns, or expressions of them such as log(pt)",
     "classes": "in the order of the network's outputs",
     "label": "one condition for each class; events that meet none are left out",
+    "precision": "the ports of the model, in the order of the inputs",
     "split": "parts for training, validation and test",
 }
 _MOST_BATCH, _LEAST_BATCH, _BATCHES = 512, 16, 40
@@ -31,13 +33,15 @@ def write_starter(
     label: Sequence[str] = (),
     tree: str | None = None,
     objects: str | None = None,
+    events: Path | None = None,
 ) -> None:
-    """Writes the configuration for the events in `path` to `output`, which must not be there yet.
+    """Writes the configuration for the file `path` to `output`, which must not be there yet.
 
     Args:
-        path: A file of events, of any format that is read.
+        path: A file of events, of any format that is read, or a quantised model.
         output: The YAML file.
         label: CLASS=CONDITION each, in the place of what the file seems to offer.
+        events: Of a model: the events that it is tried on.
         tree: As `data.mapping.tree`.
         objects: As `data.mapping.objects`.
 
@@ -49,15 +53,50 @@ def write_starter(
         )
     from triggerforge.data.inspect_events import inspect_events
 
-    found = inspect_events(path, tree=tree, objects=objects)
+    model = _model(path, events)
+    found = inspect_events(events if model and events else path, tree=tree, objects=objects)
     conditions = _conditions(label)
     data = dict(found.suggestion)
     if conditions:
         data["label"] = conditions
         names = _not_of(data["inputs"].get("names", ()), conditions)
         data["inputs"] = data["inputs"] | ({"names": names} if names else {})
-    notes = [] if conditions else found.notes
-    write_atomic(output, "\n".join(_lines(path, found, data, notes)) + "\n")
+    if model:
+        data |= _of_model(model, data["inputs"])
+    notes = [*([] if conditions else found.notes), *(model.notes if model else ())]
+    write_atomic(output, "\n".join(_lines(path, found, data, notes, model is not None)) + "\n")
+
+
+def _model(path: Path, events: Path | None) -> "ModelDescription | None":
+    if not is_model(path):
+        return None
+    from triggerforge.compression.inspect_model import inspect_model
+
+    found = inspect_model(path)
+    if events is None:
+        shape = found.inputs[0].shape if found.inputs else ()
+        raise ConfigError(
+            f"{path} is a model with inputs of shape {shape}: name events to try it on, with --events FILE"
+        )
+    return found
+
+
+def _of_model(model: "ModelDescription", inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys `inputs` and `precision` with as many inputs as the model's ports, in their formats."""
+    (port,) = model.inputs
+    names = list(inputs.get("names", ()))
+    if len(names) < port.shape[-1]:
+        raise ConfigError(
+            f"{model.path} takes {port.shape[-1]} inputs, the events offer {len(names)}: "
+            f"{', '.join(names) or 'none by name'}; give events that have what it was trained with"
+        )
+    names = names[: port.shape[-1]]
+    section: dict[str, Any] = {"inputs": dict(inputs) | {"names": names}}
+    if len(port.shape) == 2:
+        section["inputs"] |= {"kind": "constituents", "constituents": port.shape[0]}
+    if port.formats:
+        section["precision"] = {"formats": dict(zip(names, port.formats, strict=True))}
+    return section
 
 
 def _conditions(label: Sequence[str]) -> dict[str, str]:
@@ -81,7 +120,11 @@ def _not_of(names: Sequence[str], conditions: Mapping[str, str]) -> list[str]:
 
 
 def _lines(
-    path: Path, found: "EventsDescription", data: Mapping[str, Any], notes: Sequence[str]
+    path: Path,
+    found: "EventsDescription",
+    data: Mapping[str, Any],
+    notes: Sequence[str],
+    finished: bool,
 ) -> Iterator[str]:
     yield f"# Written by `triggerforge init` for {path}: {found.entries:,} entries, format {found.format}."
     yield "# Every setting, explained: `triggerforge config` with this file's name."
@@ -94,7 +137,18 @@ def _lines(
             yield f"  # {_COMMENTS[key]}"
         yield line
     yield "  # selection: (pt > 30) & (abs(eta) < 2.4)   # events to keep"
-    yield from _training(str(data["inputs"]["kind"]), found.entries)
+    if finished:
+        yield from yaml_text({"compress": {"model": str(path)}}).splitlines()
+    else:
+        yield from _training(str(data["inputs"]["kind"]), found.entries)
+    yield "# what `--quick` makes smaller, for a first look"
+    yield "quick:"
+    if not finished:
+        yield "  train: {epochs: 3}"
+        yield "  compress: {epochs: 6, beta_end: 0.1, target: {max_accuracy_loss: 100}}"
+    yield "  firmware: {vectors: 64, synthesis: {tool: none}}"
+    yield "  benchmark: {latency: {calls: 200, seconds: 1}}"
+    yield "  report: {max_features: 6}"
 
 
 def _name(path: Path) -> str:
@@ -115,13 +169,6 @@ def _training(kind: str, entries: int) -> Iterator[str]:
     yield "  epochs: 100"
     yield f"  batch_size: {batch}"
     yield "  target: {max_accuracy_loss: 1.0}   # in percent; or {max_ebops: 5000}"
-    yield "# what `--quick` makes smaller, for a first look"
-    yield "quick:"
-    yield "  train: {epochs: 3}"
-    yield "  compress: {epochs: 6, beta_end: 0.1, target: {max_accuracy_loss: 100}}"
-    yield "  firmware: {vectors: 64, synthesis: {tool: none}}"
-    yield "  benchmark: {latency: {calls: 200, seconds: 1}}"
-    yield "  report: {max_features: 6}"
 
 
 def default_output(path: Path) -> Path:

@@ -13,6 +13,7 @@ from triggerforge import cli
 from triggerforge.config.load import load_config
 from triggerforge.data.load import load
 
+MODEL = Path(__file__).parents[1] / "compression" / "golden" / "v1.tfq"
 Said = Callable[..., str]
 EVENTS = 400
 
@@ -130,3 +131,26 @@ def test_what_is_no_file_of_events_is_one_line(
 
 def test_a_folder_that_is_no_run(said: Said, tmp_path: Path) -> None:
     assert "no stage in it is finished" in said("inspect", tmp_path, status=1)
+
+
+def test_a_model_is_described_with_its_ports(said: Said) -> None:
+    text = said("inspect", MODEL)
+    assert "a model, triggerforge" in text and "EBOPs" in text
+    formats = yaml.safe_load(text[text.index("\nformats:") :])["formats"]
+    assert all(value.startswith("ap_") for value in formats.values())
+
+
+def test_a_model_and_events_make_a_configuration(jets: Path, said: Said, tmp_path: Path) -> None:
+    written = tmp_path / "mine.yaml"
+    assert "--events" in said("init", MODEL, "-o", written, status=1)
+    said("init", MODEL, "--events", jets, "-o", written)
+    config = load_config(written, quick=True)
+    assert config.compress.model == MODEL
+    assert list(config.data.precision.formats) == list(config.data.inputs.names)
+    few = tmp_path / "few.root"
+    with uproot.recreate(few) as file:
+        file.mktree("t", {"x": np.dtype("f4"), "is_top": np.dtype("i1")}).extend(
+            {"x": np.linspace(0, 1, 100, dtype="f4"), "is_top": np.arange(100, dtype="i1") % 2}
+        )
+    error = said("init", MODEL, "--events", few, "-o", tmp_path / "other.yaml", status=1)
+    assert "the events offer 1: x" in error
