@@ -26,13 +26,13 @@ setup: $(READY)  ## install everything into .venv
 demo: $(READY)  ## generate jets, train, compress, export, build firmware, verify, report: runs/demo/
 	$(BIN)/triggerforge run configs/demo.yaml
 
-test: $(READY) qkeras  ## the whole test suite
+test: $(READY) qkeras  ## the test suite
 	$(PYTEST)
 
-test-long: $(READY)  ## what takes more than an hour: every documented layer through hls4ml and RTL
+test-long: $(READY) qkeras  ## what takes long: every network and layer end to end, kills in every stage, …
 	$(PYTEST) -m long
 
-coverage: $(READY) qkeras  ## the same, and which lines it runs; half as long again
+coverage: $(READY) qkeras  ## the test suite, and which lines it runs; half as long again
 	$(PYTEST) --cov --cov-report=term
 
 lint: $(READY)  ## ruff and strict mypy

@@ -11,6 +11,8 @@ the rate at a fixed threshold, and of the threshold for a fixed rate. Cases:
 - weighted: five bins of the true score, about 1 000 events each, with weights as those of pT-hat
   bins: bins of 63 % down to 1.8 % of the crossings have equally many events; the score is smeared,
   so that heavy events leak into the tail;
+- signed: 20 000 events of weight ±1, as those of a next-to-leading-order sample: one in five is
+  subtracted again, and those have a softer score;
 - rare: weight 1, expected numbers from 1 to 10, evenly in the logarithm;
 - rare weighted: ten bins of 40 events, weights over four orders of magnitude, three times the
   smearing: one heavy event in the tail can be most of the rate.
@@ -28,6 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import exponnorm
 
+from triggerforge.border import answer
 from triggerforge.trigger.curve import NEIGHBOURHOOD, RateCurve
 from triggerforge.trigger.intervals import ONE_SIGMA, Array, Method
 from triggerforge.trigger.threshold import threshold_interval
@@ -37,6 +40,7 @@ TOLERANCE = 0.02
 METHODS: tuple[Method, ...] = ("mid-p", "clopper-pearson")
 _BUNCHES = 2340
 _EVENTS = 20_000
+_NEGATIVE = 0.2
 _RARE_WEIGHTED = "rare weighted"
 
 
@@ -92,6 +96,15 @@ def weighted(
     return Sample(score, (low - high)[drawn] / events, threshold, float(fraction))
 
 
+def signed(rng: np.random.Generator) -> Sample:
+    """Weights of 1 and -1, the negative ones falling twice as fast; what is left is positive everywhere."""
+    negative = rng.random(_EVENTS) < _NEGATIVE
+    score = rng.exponential(np.where(negative, 0.5, 1.0))
+    t = float(rng.uniform(4.0, 5.5))
+    passed = (1 - _NEGATIVE) * np.exp(-t) - _NEGATIVE * np.exp(-2 * t)
+    return Sample(score, np.where(negative, -1.0, 1.0), t, float(passed / (1 - 2 * _NEGATIVE)))
+
+
 def rare_weighted(rng: np.random.Generator) -> Sample:
     """As `weighted`, with few events, more different weights and more smearing."""
     return weighted(rng, bins=10, events=40, smearing=1.5, thresholds=(5.0, 9.0))
@@ -100,6 +113,7 @@ def rare_weighted(rng: np.random.Generator) -> Sample:
 CASES: dict[str, Callable[[np.random.Generator], Sample]] = {
     "unweighted": unweighted,
     "weighted": weighted,
+    "signed": signed,
     "rare": rare,
     _RARE_WEIGHTED: rare_weighted,
 }
@@ -175,4 +189,4 @@ def _cell(part: float, experiments: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(main, "triggerforge.benchmark.closure"))

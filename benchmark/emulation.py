@@ -18,6 +18,7 @@ import numpy as np
 from triggerforge.benchmark.corners import Inputs, corner_inputs
 from triggerforge.benchmark.engines import make_engines
 from triggerforge.benchmark.latency import one_quiet_core
+from triggerforge.border import answer
 from triggerforge.compression.quantized_model import MODEL_FILE, QuantizedModel
 from triggerforge.data.contract import InputContract
 from triggerforge.errors import MissingToolError, TriggerForgeError
@@ -146,4 +147,4 @@ def _line(run: str, row: Row, speed: dict[str, float]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(main, "triggerforge.benchmark.emulation"))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-import triggerforge.firmware.engines  # noqa: F401  registers "hls4ml" and "rtl"
 from triggerforge.errors import ArtifactError, MissingToolError, ModelError
 from triggerforge.export.runtime import ENGINES, EngineSource, Runtime
 

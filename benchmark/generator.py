@@ -15,6 +15,7 @@ from collections.abc import Callable
 import fastjet
 import pythia8mc
 
+from triggerforge.border import answer, by_words
 from triggerforge.config.generate import GenerateConfig
 from triggerforge.data.generator.chunk import ChunkTask, make_chunk
 from triggerforge.data.generator.events import Generator
@@ -119,5 +120,9 @@ class _Loop:
 
 
 if __name__ == "__main__":
-    options = sys.argv[1:]
-    main(options[0] if options else "jets5", int(options[1]) if len(options) > 1 else 5)
+    sys.exit(
+        answer(
+            by_words(main, __doc__, "triggerforge.benchmark.generator"),
+            "triggerforge.benchmark.generator",
+        )
+    )

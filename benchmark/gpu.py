@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from triggerforge.benchmark.gpu_peers import peers
+from triggerforge.border import answer
 from triggerforge.compression.quantized_model import MODEL_FILE, QuantizedModel
 from triggerforge.errors import TriggerForgeError
 from triggerforge.export.engines.triton import TritonRuntime
@@ -210,4 +211,4 @@ def _line(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(main, "triggerforge.benchmark.gpu"))

@@ -21,6 +21,7 @@ import numpy as np
 import uproot
 from numpy.typing import NDArray
 
+from triggerforge.border import answer, by_words
 from triggerforge.config.generate import GenerateConfig
 from triggerforge.data.generate import generate
 from triggerforge.data.generator.l1.schema import ABOUT, TREE
@@ -143,4 +144,9 @@ def _print_record(record: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:3]))
+    sys.exit(
+        answer(
+            by_words(main, __doc__, "triggerforge.benchmark.l1_rates"),
+            "triggerforge.benchmark.l1_rates",
+        )
+    )

@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from triggerforge.border import answer, by_words
 from triggerforge.data.generator.events import Generator
 from triggerforge.data.generator.jets import Jets, cluster
 from triggerforge.data.generator.l1.collisions import Pool
@@ -94,4 +95,9 @@ def _ratio(truth: Jets, i: int, event: NDArray[np.int64], jets: Array) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:3]))
+    sys.exit(
+        answer(
+            by_words(main, __doc__, "triggerforge.benchmark.l1_response"),
+            "triggerforge.benchmark.l1_response",
+        )
+    )

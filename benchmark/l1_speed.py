@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from triggerforge.border import answer, by_words
 from triggerforge.data.generator.l1.collisions import PoolTask
 from triggerforge.data.generator.l1.crossing import CrossingTask
 from triggerforge.data.generator.l1.processes import STRATA
@@ -54,4 +55,9 @@ def _cpu_seconds(work: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:2]))
+    sys.exit(
+        answer(
+            by_words(main, __doc__, "triggerforge.benchmark.l1_speed"),
+            "triggerforge.benchmark.l1_speed",
+        )
+    )

@@ -26,6 +26,7 @@ import onnx
 import uproot
 from numpy.typing import NDArray
 
+from triggerforge.border import answer
 from triggerforge.config.data import DataConfig
 from triggerforge.data.contract import InputContract, InputFeature
 from triggerforge.data.score import score_file
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout.write("format   entries  peak MiB  at start MiB  footprint MiB  ratio\n")
     worst = 0.0
     network = _network(_contract())
-    for name in _FORMATS:
+    for name in options.formats:
         one = _in_child(name, options.chunk, 1, network)
         many = _in_child(name, options.chunk, options.chunks, network)
         for result in (one, many):
@@ -70,6 +71,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m triggerforge.benchmark.memory")
     parser.add_argument("--chunk", type=int, default=10_000, help="entries of a chunk")
     parser.add_argument("--chunks", type=int, default=20, help="chunks of the large file")
+    parser.add_argument("--formats", nargs="+", choices=list(_FORMATS), default=list(_FORMATS))
     parser.add_argument("--child", choices=list(_FORMATS), help=argparse.SUPPRESS)
     parser.add_argument("--source", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--network", type=Path, help=argparse.SUPPRESS)
@@ -211,4 +213,4 @@ def _write_lhcjets(path: Path, chunk: int, chunks: int) -> None:
 _WRITERS = {"root": _write_root, "lhcjets": _write_lhcjets}
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(answer(main, "triggerforge.benchmark.memory"))

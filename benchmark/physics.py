@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import uproot
 
+from triggerforge.border import answer, by_words
 from triggerforge.config.generate import GenerateConfig
 from triggerforge.data.generate import generate
 from triggerforge.data.generator.cards import Array
@@ -79,4 +80,9 @@ def _word(good: bool) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:2]))
+    sys.exit(
+        answer(
+            by_words(main, __doc__, "triggerforge.benchmark.physics"),
+            "triggerforge.benchmark.physics",
+        )
+    )

@@ -11,6 +11,7 @@ from torch import nn
 from triggerforge.compression import pareto, ptq
 from triggerforge.compression.backend import keras
 from triggerforge.compression.bitmap import ebops, totals
+from triggerforge.compression.every_layer import require_quantised
 from triggerforge.compression.goal import Goal, Sample
 from triggerforge.compression.keras_writer import write_keras
 from triggerforge.compression.lowering import checked_graph
@@ -32,6 +33,7 @@ from triggerforge.fixedpoint import Overflow
 from triggerforge.progress import say
 from triggerforge.result import write_record
 from triggerforge.training.task import Task
+from triggerforge.training.tensors import fitting_weights
 from triggerforge.training.trained import TrainedModel
 
 _CALIBRATION_EVENTS = 4096  # for a first range; the training goes on from there with all
@@ -84,8 +86,11 @@ def compress(
     accuracy = goal.measure(validation.teacher)
     module = _pruned(config, trained)
     job = _Job(config, module, splits, goal, accuracy, seed, folder)
+    keras.backend.clear_session()  # names of layers count from one, whatever was made before
     keras.utils.set_random_seed(seed)
     chosen = _METHODS[config.method](job)
+    require_quantised(chosen.model)
+    _require_alive(job, chosen)
     quantized = QuantizedModel.from_keras(chosen.model, trained.contract, trained.task.outputs)
     quantized.save(folder / MODEL_FILE)
     section = _record(job, chosen, quantized) | _uniform(trained, job, quantized)
@@ -121,7 +126,8 @@ def _require_fit(trained: TrainedModel, splits: Splits) -> None:
 def _sample(trained: TrainedModel, part: Dataset) -> Sample:
     """Quantised inputs, and what the float model makes of the unrounded ones."""
     events = trained.task.learned_from(part)
-    return Sample(events.quantized_x, events.y, events.weight, trained.predict(events.x))
+    weight = fitting_weights(events)
+    return Sample(events.quantized_x, events.y, weight, trained.predict(events.x))
 
 
 def _pruned(config: CompressConfig, trained: TrainedModel) -> nn.Module:
@@ -185,6 +191,22 @@ def _in_qkeras(job: _Job) -> _Chosen:
     folder = job.folder / "qkeras"
     result = train_qkeras(job.module, job.splits, job.config, job.seed, folder)
     return _only(job, read_qkeras(result.model_file, job.splits.contract), result=result)
+
+
+def _require_alive(job: _Job, chosen: _Chosen) -> None:
+    """Raises ModelError where the chosen network gives the same outputs for all validation events."""
+    x = job.goal.validation.x
+    outputs = np.asarray(chosen.model.predict(x, batch_size=job.config.batch_size, verbose=0))
+    if (
+        len(x) > 1
+        and (outputs == outputs[0]).all()
+        and np.ptp(job.goal.validation.teacher, axis=0).any()
+    ):
+        raise ModelError(
+            f"the quantised network that was chosen ({chosen.choice.candidate.ebops:.0f} EBOPs, epoch "
+            f"{chosen.choice.candidate.epoch}) gives the same outputs for all {len(x)} validation events: "
+            "it is dead; ask for less in compress.target, or lower compress.beta_end"
+        )
 
 
 def _only(

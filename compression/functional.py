@@ -105,11 +105,10 @@ class FunctionalModel:
         )
 
     def assign(self, trainable: Sequence[Any], rest: Sequence[Any]) -> None:
-        """Writes arrays back into the Keras model."""
-        for variable, value in zip(self.model.trainable_variables, trainable, strict=True):
-            variable.assign(value)
-        for variable, value in zip(self.model.non_trainable_variables, rest, strict=True):
-            variable.assign(value)
+        """Writes arrays back into the Keras model: copies, because its `predict` donates what it holds."""
+        variables = [*self.model.trainable_variables, *self.model.non_trainable_variables]
+        for variable, value in zip(variables, [*trainable, *rest], strict=True):
+            variable.assign(np.array(value))
 
     def calibrate(self, state: State, x: Array) -> tuple[list[Array], float]:
         """The state's `rest` with the integer bits that all of `x` (N, *shape) needs, and the EBOPs.

@@ -11,6 +11,7 @@ from triggerforge.compression.functional import ClassLoss, Events, Loss
 from triggerforge.compression.overlap import Overlap
 from triggerforge.compression.rate_loss import RateLoss
 from triggerforge.config.compress import DistillConfig
+from triggerforge.data.weights import share
 from triggerforge.training.task import Task
 
 
@@ -52,7 +53,8 @@ class Accuracy:
 
     def __call__(self, outputs: NDArray[np.floating[Any]]) -> float:
         """See Measure."""
-        return float(np.average(outputs.argmax(axis=1) == self.y, weights=self.weight))
+        w = np.asarray(self.weight, np.float64)
+        return float(share(w[outputs.argmax(axis=1) == self.y].sum(), w.sum()))
 
 
 @dataclass(frozen=True)

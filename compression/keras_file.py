@@ -83,14 +83,6 @@ def saved_version(ending: str, content: bytes, where: str) -> str:
         return str(file.attrs.get("keras_version", ""))
 
 
-def keras_bytes(model: keras.Model) -> bytes:
-    """`model` as the bytes of a .keras file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        model.save(path)
-        return path.read_bytes()
-
-
 def _with_config(content: bytes, config: Record) -> bytes:
     copy = BytesIO(content)
     with h5py.File(copy, "r+") as file:

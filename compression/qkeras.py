@@ -27,6 +27,7 @@ from triggerforge.fixedpoint import FixedFormat
 from triggerforge.progress import say
 from triggerforge.result import ParityRow
 from triggerforge.runfolder import write_json
+from triggerforge.training.tensors import fitting_weights
 
 WORKER = Path(__file__).parent / "qkeras_env" / "worker.py"
 _LOG_LINES = 30
@@ -80,7 +81,7 @@ def _write_job(
         folder / "data.npz",
         x_train=train.quantized_x,
         y_train=train.y,
-        w_train=train.weight,
+        w_train=fitting_weights(train),
         x_validation=validation.quantized_x,
         y_validation=validation.y,
         x_test=splits.test.quantized_x,

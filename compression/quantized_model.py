@@ -32,13 +32,13 @@ from triggerforge.compression import alir_layers as _alir_layers  # noqa: F401 (
 from triggerforge.compression.alir_check import require_sound
 from triggerforge.compression.bitmap import ebops, layer_bits
 from triggerforge.compression.drive import drive
-from triggerforge.compression.keras_file import keras_bytes, load_keras
+from triggerforge.compression.keras_file import load_keras
 from triggerforge.compression.layer_sites import watched
 from triggerforge.compression.layer_tree import operations
 from triggerforge.compression.model_hdf5 import first_line
 from triggerforge.compression.model_json import parse_json
 from triggerforge.compression.model_zip import read_members
-from triggerforge.compression.reference import Reference, needs_double, predict_exact
+from triggerforge.compression.reference import Reference, keras_bytes, needs_double, predict_exact
 from triggerforge.data.contract import InputContract
 from triggerforge.errors import ArtifactError, ConfigError, DataError, ModelError, ParityError
 from triggerforge.fixedpoint import FixedFormat
@@ -98,10 +98,16 @@ class QuantizedModel:
             return _checked(made, model)
 
     def predict(self, x: NDArray[Any], threads: int = 0) -> NDArray[np.float64]:
-        """Outputs (N, outputs), exact, for x (N, *contract.shape) on the contract's grid.
+        """Outputs (N, outputs), exact, for x (N, *contract.shape), put on the contract's grid first.
 
         `threads` 0 takes all cores. Raises DataError for another shape, NaN or inf.
         """
+        values = np.asarray(x)
+        fits = values.shape[1:] == self.contract.shape
+        return self.compute(self.contract.on_grid(values) if fits else values, threads)
+
+    def compute(self, x: NDArray[Any], threads: int = 0) -> NDArray[np.float64]:
+        """`predict` for x that is on the grid already, which is not looked at."""
         width = self.alir.shape[0]
         fits = np.shape(x)[1:] == self.contract.shape
         inputs = np.ascontiguousarray(np.reshape(x, (-1, width) if fits else -1), np.float64)
@@ -134,11 +140,11 @@ class QuantizedModel:
         return load_keras(self.keras_file)
 
     def reference(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        """HGQ2's outputs (N, outputs) for x (N, *contract.shape) on the grid, in wide enough floats.
+        """HGQ2's outputs (N, outputs) for x (N, *contract.shape), in wide enough floats.
 
-        What every engine is compared with.
+        x is put on the contract's grid first. What every engine is compared with.
         """
-        return self._reference.predict(x)
+        return self._reference.predict(self.contract.on_grid(np.asarray(x)))
 
     def in_reference(self, work: Callable[[keras.Model], T]) -> T:
         """What `work` makes of HGQ2's model, in the floats in which `reference` computes."""

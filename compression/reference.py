@@ -5,15 +5,19 @@ Where a sum is wider, the same model is loaded in float64.
 """
 
 import json
+import tempfile
+import threading
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from io import BytesIO
+from pathlib import Path
 from typing import Any, TypeVar
 
 from triggerforge.compression.backend import keras
 
 # isort: split
+import jax
 import numpy as np
 from alkaid.types import CombLogic
 from numpy.typing import NDArray
@@ -23,6 +27,8 @@ from triggerforge.compression.keras_file import load_keras
 T = TypeVar("T")
 _BATCH = 4096
 _FLOAT32_BITS = 24
+_TURN = threading.RLock()
+"""float64 is a setting of Keras as a whole, so that threads compute one after the other"""
 
 
 class Reference:
@@ -30,7 +36,7 @@ class Reference:
 
     def __init__(self, keras_file: bytes, double: bool) -> None:
         self._precision = _in_float64 if double else nullcontext
-        with self._precision():
+        with _TURN, self._precision():
             self.model = load_keras(_retyped(keras_file) if double else keras_file)
 
     def predict(self, x: NDArray[Any]) -> NDArray[np.float64]:
@@ -39,7 +45,7 @@ class Reference:
 
     def run(self, work: Callable[[keras.Model], T]) -> T:
         """What `work` makes of the model, in the reference's precision."""
-        with self._precision():
+        with _TURN, self._precision():
             return work(self.model)
 
 
@@ -65,16 +71,54 @@ def needs_double(alir: CombLogic) -> bool:
     return any(sum(op.qint.kif) > _FLOAT32_BITS for op in alir.ops)
 
 
+def keras_bytes(model: keras.Model) -> bytes:
+    """`model` as the bytes of a .keras file: the same for the same network.
+
+    Keras writes the time, and the addresses of objects in memory.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        return _rewritten(path.read_bytes(), {"config.json": _counted, "metadata.json": _undated})
+
+
 def _retyped(keras_file: bytes) -> bytes:
     """The file with every layer's dtype float64 in the place of float32."""
+    return _rewritten(keras_file, {"config.json": _wider})
+
+
+def _rewritten(keras_file: bytes, changes: Mapping[str, Callable[[Any], Any]]) -> bytes:
+    """The file with the JSON of some members changed, in a fixed order and without times."""
     buffer = BytesIO()
     with zipfile.ZipFile(BytesIO(keras_file)) as old, zipfile.ZipFile(buffer, "w") as new:
-        for name in old.namelist():
+        for name in sorted(old.namelist()):
             data = old.read(name)
-            if name == "config.json":
-                data = json.dumps(_wider(json.loads(data))).encode()
-            new.writestr(name, data)
+            if name in changes:
+                data = json.dumps(changes[name](json.loads(data))).encode()
+            new.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), data)
     return buffer.getvalue()
+
+
+def _undated(metadata: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metadata.items() if key != "date_saved"}
+
+
+def _counted(config: Any) -> Any:
+    """Objects that layers share are numbered in the order in which they stand there."""
+    numbers: dict[Any, int] = {}
+
+    def count(part: Any) -> Any:
+        if isinstance(part, list):
+            return [count(one) for one in part]
+        if not isinstance(part, dict):
+            return part
+        shared = part.get("shared_object_id")
+        number = (
+            {} if shared is None else {"shared_object_id": numbers.setdefault(shared, len(numbers))}
+        )
+        return {key: count(value) for key, value in part.items()} | number
+
+    return count(config)
 
 
 def _wider(config: Any) -> Any:
@@ -96,18 +140,9 @@ def _in_float64() -> Iterator[None]:
     keras.config.set_dtype_policy("float64")
     BIT64_TO_BIT32_DTYPE["float64"] = "float64"  # else Keras' floor and others round to float32
     try:
-        with _jax_x64():
+        with jax.enable_x64(True):
             yield
     finally:
         BIT64_TO_BIT32_DTYPE.update(kept)
         keras.config.set_floatx(floatx)
         keras.config.set_dtype_policy(policy)
-
-
-def _jax_x64() -> AbstractContextManager[Any]:
-    if keras.backend.backend() != "jax":
-        return nullcontext()
-    import jax
-
-    context: AbstractContextManager[Any] = jax.enable_x64(True)
-    return context

@@ -2,4 +2,7 @@
 
 from importlib.metadata import version
 
+from triggerforge.surroundings import settle
+
 __version__ = version("triggerforge")
+settle()

@@ -48,6 +48,10 @@ class BudgetError(TriggerForgeError):
     """A stated budget (accuracy, EBOPs, latency, resources) was missed."""
 
 
+class DiskFullError(TriggerForgeError):
+    """There is no room to write what was asked for."""
+
+
 class RateError(TriggerForgeError):
     """A rate or threshold was asked for that the sample or the hardware cannot give."""
 

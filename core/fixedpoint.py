@@ -40,6 +40,7 @@ _PATTERN = re.compile(
     r"ap_(u?)fixed<\s*(-?\d+)\s*,\s*(-?\d+)\s*(?:,\s*(\w+)\s*)?(?:,\s*(\w+)\s*)?>"
 )
 _MAX_WIDTH = 52  # every value of a format is exact in float64
+_TINY = 2.0**-1000
 
 
 @dataclass(frozen=True)
@@ -110,49 +111,83 @@ class FixedFormat:
         low, high = self.integer_range
         return low * self.lsb, high * self.lsb
 
-    def _rounded(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        """`x` in units of the LSB, rounded, before overflow; raises DataError for NaN, which has none."""
-        scaled = np.ldexp(np.asarray(x, dtype=np.float64), self.fraction)
-        if np.isnan(scaled).any():
-            first = np.argwhere(np.isnan(scaled))[0].tolist()
-            raise DataError(
-                f"{int(np.isnan(scaled).sum())} of {scaled.size} numbers are NaN, the first at {first}; "
-                f"{self} has no such value: leave those events out"
-            )
-        if self.rounding is Rounding.TRN:
-            return np.floor(scaled)
-        if self.rounding is Rounding.RND_CONV:
-            return np.rint(scaled)
-        # floor(x + 0.5) would round 0.5 - 2^-54 up: compare the remainder instead
-        floor = np.floor(scaled)
-        return floor + (scaled - floor >= 0.5)
+    def to_integers(
+        self, x: NDArray[Any], offset: float = 0.0, shift: int = 0
+    ) -> NDArray[np.int64]:
+        """The integers that hold (x - offset) * 2^-shift (x of any shape) in hardware.
 
-    def to_integers(self, x: NDArray[Any]) -> NDArray[np.int64]:
-        """The integers that hold `x` (any shape) in hardware, after rounding and overflow.
-
-        Raises DataError for NaN, and for infinite numbers where the format wraps.
+        After rounding and overflow, as in exact arithmetic: nothing is rounded on the way (with an
+        offset, for formats of at most 50 bits). Raises DataError for NaN, and for infinite numbers where the format wraps.
         """
-        rounded = self._rounded(x)
+        values = np.asarray(x, np.float64)
+        self._require_places(values)
         low, high = self.integer_range
         if self.overflow is not Overflow.WRAP:
-            return np.clip(rounded, low, high).astype(np.int64)
-        if np.isinf(rounded).any():
-            first = np.argwhere(np.isinf(rounded))[0].tolist()
-            raise DataError(
-                f"{int(np.isinf(rounded).sum())} of {rounded.size} numbers are infinite, the first at "
-                f"{first}, and {self} wraps; leave those events out or use SAT"
-            )
+            units = self._units(values, offset, shift)
+            return np.clip(self._rounded(units), low, high).astype(np.int64)
+        # the remainders of floats are exact, and small enough for what follows
+        turn = float(np.ldexp(1.0, self.integer + shift))
+        units = self._units(np.fmod(values, turn), float(np.fmod(offset, turn)), shift)
         span = 2.0**self.width
-        # exact: the remainder of a float is one, the difference of large ones may not be
-        integers: NDArray[np.int64] = np.mod(np.fmod(rounded, span) - low, span).astype(np.int64)
+        integers: NDArray[np.int64] = np.mod(self._rounded(units) - low, span).astype(np.int64)
         return integers + low
+
+    def _require_places(self, values: NDArray[np.float64]) -> None:
+        """Raises DataError for numbers that no integer stands for."""
+        self._require_none(values, np.isnan(values), "NaN", "")
+        if self.overflow is Overflow.WRAP:
+            self._require_none(values, np.isinf(values), "infinite", " or use SAT")
+
+    def _require_none(
+        self, values: NDArray[np.float64], bad: NDArray[np.bool_], what: str, advice: str
+    ) -> None:
+        if bad.any():
+            raise DataError(
+                f"{int(bad.sum())} of {values.size} numbers are {what}, the first at "
+                f"{np.argwhere(bad)[0].tolist()}; {self} has no such value: leave those events "
+                f"out{advice}"
+            )
+
+    def _units(self, values: NDArray[np.float64], offset: float, shift: int) -> NDArray[np.float64]:
+        """(values - offset) * 2^-shift in units of the LSB, on its side of every edge of rounding.
+
+        What the subtraction rounds off is known (D. Knuth, TAOCP 2, 4.2.2, theorem B); it matters
+        only where the difference came out on an edge, a whole or half number: it is moved off it.
+        """
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            difference = values - offset if offset else values
+            units = np.asarray(np.ldexp(difference, self.fraction - shift))
+            if self.fraction < shift:  # what is too small for a float64 keeps its sign
+                lost = (units == 0) & (difference != 0)
+                units = np.where(lost, np.copysign(_TINY, difference), units)
+            if not offset:
+                return units
+            taken = values - difference
+            rest = (values - (difference + taken)) + (taken - offset)
+            edge = (2 * units == np.floor(2 * units)) & np.isfinite(rest)
+            for sign, end in ((1, np.inf), (-1, -np.inf)):
+                units = np.where(edge & (sign * rest > 0), np.nextafter(units, end), units)
+        return units
+
+    def _rounded(self, units: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Numbers in units of the LSB, rounded, before overflow."""
+        if self.rounding is Rounding.TRN:
+            return np.floor(units)
+        if self.rounding is Rounding.RND_CONV:
+            return np.rint(units)
+        # floor(x + 0.5) would round 0.5 - 2^-54 up: compare the remainder instead
+        floor = np.floor(units)
+        with np.errstate(invalid="ignore"):  # infinite ones stay so
+            return np.asarray(floor + (units - floor >= 0.5))
 
     def quantize(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """`x` (any shape) on the format's grid, after rounding and overflow."""
         return np.ldexp(self.to_integers(x).astype(np.float64), -self.fraction)
 
     def overflows(self, x: NDArray[Any]) -> NDArray[np.bool_]:
-        """Where `x` (any shape), once rounded, lies outside the range."""
-        rounded = self._rounded(x)
+        """Where `x` (any shape), once rounded, lies outside the range; raises DataError for NaN."""
+        values = np.asarray(x, np.float64)
+        self._require_none(values, np.isnan(values), "NaN", "")
+        rounded = self._rounded(self._units(values, 0.0, 0))
         low, high = self.integer_range
         return np.asarray((rounded < low) | (rounded > high))

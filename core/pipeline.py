@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Any
 from triggerforge import __version__
 from triggerforge.config import RunConfig
 from triggerforge.errors import BudgetError, ConfigError, ParityError
+from triggerforge.known_engines import KNOWN
 from triggerforge.progress import say
-from triggerforge.result import RECORD_FILE, collect, write_record
+from triggerforge.result import RECORD_FILE, collect, versions, write_made, write_record
 from triggerforge.runfolder import (
     RunFolder,
     file_identity,
+    json_bytes,
     key_of,
     read_json,
     write_atomic,
     write_json,
 )
+from triggerforge.tools import find_tool
+from triggerforge.verify import PUBLISHED, PUBLISHED_SEAL, RESULT_FILE, published_seal
 
 if TYPE_CHECKING:
     from triggerforge.compression.quantized_model import QuantizedModel
@@ -168,13 +172,15 @@ def _scores(run: Run, folder: Path) -> None:
 
 
 def _report(run: Run, folder: Path) -> None:
-    from triggerforge.report.write import write_report
+    from triggerforge.report.material import gather
+    from triggerforge.report.minus_float import with_differences
+    from triggerforge.report.write import write_page
 
     folders = _records(run, (stage.name for stage in STAGES if stage.wanted(run.config)))
-    result = collect(folders, run.config.seed)
-    write_json(folder / "result.json", result)
     paths = {path.name: path for path in folders}
-    write_report(run.config.report, result, paths, folder / "report.html")
+    material = with_differences(gather(run.config.report, _collected(run, folders), paths))
+    write_json(folder / RESULT_FILE, material.result)
+    write_page(material, folder / "report.html")
 
 
 def _contract_file(config: RunConfig) -> list[Path]:
@@ -195,28 +201,91 @@ class Stage:
     wanted: Callable[[RunConfig], bool] = lambda config: True
     files: Callable[[RunConfig], list[Path]] = lambda config: []
     """the user's files that it reads beside those of its section"""
+    version: int = 1
+    """raised where the same configuration and files give other bytes than before"""
     shared: bool = False
     """whether a run may take what another run of the same root has made with the same key"""
+    packages: tuple[str, ...] = ()
+    """whose versions decide the bytes that it leaves"""
+    tools: tuple[str, ...] = ()
+    """external programs, likewise"""
 
 
+_FILES = ("numpy", "awkward", "uproot", "h5py")
+_FIXED_POINT = ("keras", "hgq2", "quantizers", "alkaid", "jax")
 STAGES = (
     Stage(
-        "generate", (), _generate, wanted=lambda config: config.generate is not None, shared=True
+        "generate",
+        (),
+        _generate,
+        wanted=lambda config: config.generate is not None,
+        shared=True,
+        packages=("pythia8mc", "fastjet", "vector", *_FILES),
     ),
-    Stage("data", ("generate",), _data, files=_contract_file),
-    Stage("train", ("data",), _train, wanted=lambda config: config.compress.model is None),
-    Stage("compress", ("train",), _compress),
-    Stage("export", ("compress",), _export),
-    Stage("firmware", ("compress",), _firmware),
-    Stage("benchmark", ("export", "firmware"), _benchmark),
     Stage(
-        "scores", ("export",), _scores, "data", lambda config: config.data.write_scores != "none"
+        "data",
+        ("generate",),
+        _data,
+        files=_contract_file,
+        version=2,
+        packages=(*_FILES, "pandas", "pyarrow", "tables", "blosc2"),
     ),
-    Stage("trigger", ("benchmark",), _trigger, wanted=lambda config: config.trigger is not None),
-    Stage("report", ("benchmark", "scores", "trigger"), _report),
+    Stage(
+        "train",
+        ("data",),
+        _train,
+        wanted=lambda config: config.compress.model is None,
+        packages=("torch", "zuko", "numpy"),
+    ),
+    Stage("compress", ("train",), _compress, packages=("torch", *_FIXED_POINT, "numpy")),
+    Stage(
+        "export",
+        ("compress",),
+        _export,
+        packages=("torch", *_FIXED_POINT, "onnx", "onnxscript", "onnxruntime", "qonnx"),
+    ),
+    Stage(
+        "firmware",
+        ("compress",),
+        _firmware,
+        packages=(*_FIXED_POINT, "hls4ml", "da4ml"),
+        tools=("g++", "verilator", "yosys"),
+    ),
+    Stage(
+        "benchmark",
+        ("export", "firmware"),
+        _benchmark,
+        packages=(
+            "torch",
+            *_FIXED_POINT,
+            "onnxruntime",
+            "openvino",
+            "ai-edge-litert",
+            "scikit-learn",
+        ),
+    ),
+    Stage(
+        "scores",
+        ("export",),
+        _scores,
+        "data",
+        lambda config: config.data.write_scores != "none",
+        packages=("onnxruntime", *_FILES, "pyarrow"),
+    ),
+    Stage(
+        "trigger",
+        ("benchmark",),
+        _trigger,
+        wanted=lambda config: config.trigger is not None,
+        packages=("numpy",),
+    ),
+    Stage(
+        "report",
+        ("benchmark", "scores", "trigger"),
+        _report,
+        packages=("matplotlib", "mplhep", "hist", "jinja2"),
+    ),
 )
-_FIRMWARE_ENGINES = ("hls4ml", "rtl")
-"""engines that are made from what the stage `firmware` leaves"""
 _BY_NAME = {stage.name: stage for stage in STAGES}
 
 
@@ -242,15 +311,28 @@ def _make(run: Run, target: str) -> list[str]:
             continue
         key = _key(run, stage, contents)
         there = run.folder.is_done(stage.name, key)
-        say(f"[bold]{stage.name}[/bold] {'is there already' if there else '…'}")
+        say("is there already" if there else "…", stage.name)
         if stage.name in ("generate", "data") and not there:
             _require_model_arguments(run.config, needed)
         if stage.name == "train" and not there and _BY_NAME["compress"] in needed:
             _require_fixed_point_form(run)
-        run.folder.run(stage.name, key, partial(stage.work, run), shared=stage.shared)
+        if not there:
+            run.folder.run(
+                stage.name,
+                key,
+                partial(_work, run, stage),
+                stage.shared,
+                _own_files(run.config, stage),
+                {name: contents[name] for name in stage.upstream if contents.get(name)},
+            )
         contents[stage.name] = run.folder.contents(stage.name)
         done.append(stage.name)
     return done
+
+
+def _work(run: Run, stage: Stage, folder: Path) -> None:
+    stage.work(run, folder)
+    write_made(folder, stage.name)
 
 
 def _require_model_arguments(config: RunConfig, needed: list[Stage]) -> None:
@@ -292,18 +374,20 @@ def _require_model_file(config: RunConfig, target: str, needed: list[Stage]) -> 
 def score(run: Run, source: Path, output: Path, *engines: str) -> None:
     """Appends the scores of the first engine that can run to a copy of `source`, which needs no labels.
 
-    What the engines are made of is made first, if it is not there; result.json stays as it is.
+    Both files are looked at first. Then what the engines are made of is made, if it is not there;
+    result.json stays as it is.
     Raises RegistryError for an unknown engine, DataError for a file that does not fit, ArtifactError
     or MissingToolError where the run has no such firmware.
     """
-    import triggerforge.firmware.engines  # noqa: F401  registers "hls4ml" and "rtl"
-    from triggerforge.data.score import score_file
+    from triggerforge.data.score import require_scorable, score_file
     from triggerforge.export.runtime import ENGINES, first_engine
     from triggerforge.training.task import Task
 
     for engine in engines:
         ENGINES[engine]  # an unknown one is said before anything is made
-    _make(run, "firmware" if set(engines) & set(_FIRMWARE_ENGINES) else "export")
+    require_scorable(run.config.data, source, output)
+    stages = {KNOWN[engine].stage for engine in engines if engine in KNOWN}
+    _make(run, "firmware" if "firmware" in stages else "export")
     runtime = first_engine(engines, run.engines)
     say(f"scores by the engine {runtime.name}")
     contract, outputs = run.splits.contract, Task.of(run.splits).outputs
@@ -336,10 +420,18 @@ def _needed(target: str) -> list[Stage]:
 
 def _key(run: Run, stage: Stage, contents: dict[str, str]) -> str:
     section = getattr(run.config, stage.section or stage.name)
-    own = [*section.input_files(), *stage.files(run.config)]
-    files = sorted(file_identity(path) for path in own if path.is_file())
+    files = sorted(file_identity(path) for path in _own_files(run.config, stage))
     upstream = [contents.get(name, "") for name in stage.upstream]
-    return key_of(__version__, stage.name, section.identity(), run.config.seed, files, upstream)
+    made_with = versions(stage.packages) | {name: find_tool(name).version for name in stage.tools}
+    own = [__version__, stage.name, stage.version, section.identity(), run.config.seed]
+    return key_of(*own, files, upstream, made_with)
+
+
+def _own_files(config: RunConfig, stage: Stage) -> list[Path]:
+    """The user's files that a stage reads."""
+    section = getattr(config, stage.section or stage.name)
+    named = [*section.input_files(), *stage.files(config)]
+    return [path for path in dict.fromkeys(named) if path.is_file()]
 
 
 def _records(run: Run, names: Iterable[str]) -> list[Path]:
@@ -348,10 +440,29 @@ def _records(run: Run, names: Iterable[str]) -> list[Path]:
 
 def _publish(run: Run, done: Iterable[str]) -> dict[str, Any]:
     """Lays result.json, and the report if it was made, at the top of the run's folder."""
+    folder = run.folder.path
     if "report" in done:
-        for name in ("report.html", "result.json"):
-            write_atomic(run.folder.path / name, (run.path("report") / name).read_bytes())
-        return read_json(run.folder.path / "result.json")
-    result = collect(_records(run, done), run.config.seed)
-    write_json(run.folder.path / "result.json", result)
+        published = {name: (run.path("report") / name).read_bytes() for name in PUBLISHED}
+    else:
+        result = _collected(run, _records(run, done))
+        published = {RESULT_FILE: json_bytes(result)}
+    for name, content in published.items():
+        _write_new(folder / name, content)
+    _write_new(folder / PUBLISHED_SEAL, json_bytes(published_seal(published)))
+    return read_json(folder / RESULT_FILE)
+
+
+def _collected(run: Run, folders: list[Path]) -> dict[str, Any]:
+    """The records of the stages as one, which says whether they are of a quick run."""
+    result = collect(folders, run.config.seed)
+    sizes = run.config.quick
+    result["context"] |= {"quick": sizes is not None}
+    if sizes:
+        result["context"]["quick_sizes"] = sizes
     return result
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """What is there already is not written again: the folder of a finished run may be read-only."""
+    if not path.is_file() or path.read_bytes() != content:
+        write_atomic(path, content)

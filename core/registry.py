@@ -36,7 +36,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         if name not in self._entries:
-            raise RegistryError(f"no {self.kind} {name!r}; {did_you_mean(name, self._entries)}")
+            raise RegistryError(f"no {self.kind} {name!r}; {did_you_mean(name, self)}")
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:

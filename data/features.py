@@ -56,7 +56,7 @@ _ORDERS = {
 class Inputs:
     """Inputs of n events in physical units."""
 
-    raw: NDArray[np.float32]
+    raw: NDArray[np.float64]
     """(n, *shape)"""
     mask: NDArray[np.bool_] | None
     """(n, P): where there is a constituent; None for other kinds"""
@@ -102,38 +102,49 @@ class InputBuilder:
         return _ORDERS.get(self.config.kind, "as listed")
 
     def build(
-        self, size: int, events: Columns, particles: Columns, counts: NDArray[np.int64] | None
+        self,
+        size: int,
+        events: Columns,
+        particles: Columns,
+        counts: NDArray[np.int64] | None,
+        places: NDArray[np.int64] | int = 0,
     ) -> Inputs:
-        """Inputs of `size` events from their columns, (n,) and (m,), and the (n,) counts."""
+        """Inputs of `size` events from their columns, (n,) and (m,), and the (n,) counts.
+
+        `places` are the events' numbers in the file for messages, or that of the first one.
+        """
         if self.config.kind in _PER_EVENT:
-            table = np.empty((size, len(self._expressions)), np.float32)
+            table = np.empty((size, len(self._expressions)))
             for i, expression in enumerate(self._expressions):
-                table[:, i] = expression.evaluate(events)
+                table[:, i] = expression.floats(events, places)
             return Inputs(table.reshape(size, *self.shape), None)
         assert counts is not None
         if self.config.kind == "constituents":
-            return self._constituents(particles, counts)
+            return self._constituents(particles, counts, places)
         return Inputs(self._image(particles, counts), None)
 
-    def _constituents(self, particles: Columns, counts: NDArray[np.int64]) -> Inputs:
+    def _constituents(
+        self, particles: Columns, counts: NDArray[np.int64], first: NDArray[np.int64] | int
+    ) -> Inputs:
         places = self.config.constituents
         event = np.repeat(np.arange(len(counts)), counts)
+        numbers = event + first if isinstance(first, int) else first[event]
         if self.config.order == "pt":
-            order = np.lexsort((-np.asarray(particles["pt"]), event))
+            order = np.lexsort((_falling(np.asarray(particles["pt"])), event))
         else:
             order = np.arange(len(event))
         rank = np.arange(len(event)) - np.repeat(np.cumsum(counts) - counts, counts)
         kept = rank < places
         picked, at = order[kept], (event[kept], rank[kept])
-        raw = np.zeros((len(counts), places, len(self.names)), np.float32)
+        raw = np.zeros((len(counts), places, len(self.names)))
         for i, expression in enumerate(self._expressions):
-            values = np.broadcast_to(expression.evaluate(particles), event.shape)
+            values = np.broadcast_to(expression.floats(particles, numbers), event.shape)
             raw[(*at, i)] = values[picked]
         mask = np.zeros((len(counts), places), np.bool_)
         mask[at] = True
         return Inputs(raw, mask)
 
-    def _image(self, particles: Columns, counts: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _image(self, particles: Columns, counts: NDArray[np.int64]) -> NDArray[np.float64]:
         event = np.repeat(np.arange(len(counts)), counts)
         weight = np.asarray(particles["pt_rel"], np.float64)
         eta, phi = particles["deta"], particles["dphi"]
@@ -142,6 +153,11 @@ class InputBuilder:
         return jet_images(
             eta, phi, weight, event, len(counts), self.config.pixels, self.config.half_width
         )
+
+
+def _falling(pt: NDArray[Any]) -> NDArray[Any]:
+    """A key that rises as `pt` falls; -pt would wrap for unsigned integers, ~pt is -pt - 1."""
+    return ~pt if pt.dtype.kind in "biu" else -pt
 
 
 def _flag_last(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -156,7 +172,7 @@ def jet_images(
     size: int,
     pixels: int,
     half_width: float,
-) -> NDArray[np.float32]:
+) -> NDArray[np.float64]:
     """(size, pixels, pixels, 1) sums of `weight` (m,) on a grid in (eta, phi) [-half_width, +].
 
     `eta`, `phi`, `event` are (m,): position from the jet's axis and number of the event.
@@ -172,7 +188,7 @@ def jet_images(
     cell = (event[inside] * pixels + row[inside].astype(np.int64)) * pixels
     cell += column[inside].astype(np.int64)
     flat = np.bincount(cell, weights=weight[inside], minlength=size * pixels**2)
-    images = flat.astype(np.float32).reshape(size, pixels, pixels, 1)
+    images = flat.reshape(size, pixels, pixels, 1).astype(np.float64)
     images[event[lost], 0, 0, 0] = np.nan
     return images
 

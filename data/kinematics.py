@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triggerforge.data.language.arithmetic import as_float, canonical
+from triggerforge.data.language.refusals import Refusal
 from triggerforge.data.readers.base import Chunk, Request
+from triggerforge.data.readers.padded import UNPHYSICAL
 from triggerforge.errors import DataError, did_you_mean
 
 Array = NDArray[Any]
@@ -108,8 +111,17 @@ EVENT: dict[str, tuple[Recipe, ...]] = {
     "jet_eta": (Recipe(("jet_px", "jet_py", "jet_pz"), _pseudorapidity),),
     "jet_phi": (Recipe(("jet_py", "jet_px"), np.arctan2),),
     "jet_mass": (Recipe(("jet_energy", "jet_px", "jet_py", "jet_pz"), _mass),),
+    "mass": (Recipe(("energy", "px", "py", "pz"), _mass),),
+    UNPHYSICAL: (Recipe(("pt",), lambda total: (~np.isfinite(total)) * 1, summed=True),),
 }
 """Quantities of an event."""
+_OWN = ("pt", "eta", "phi", "px", "py", "pz", "energy", "log_pt", "log_energy")
+"""quantities of a constituent that follow likewise from an event's own four-vector"""
+for _name in _OWN:
+    EVENT[_name] = PARTICLE[_name]
+_FOUR = ("pt", "eta", "phi", "energy", "mass", "px", "py", "pz")
+for _name in _FOUR:  # where there is nothing to sum
+    EVENT[f"jet_{_name}"] = (*EVENT[f"jet_{_name}"], Recipe((_name,), _identity))
 
 COUNT = "jet_multiplicity"
 """constituents of the event, all of them"""
@@ -120,8 +132,8 @@ VALID = "valid"
 class Plan:
     """Which columns of a file the wanted quantities need, and how they are made of them.
 
-    Raises DataError if a quantity is neither a column nor can be derived; the nearest names stand
-    in the message.
+    `unusable`: columns that the file has, and what they hold instead of numbers. Raises DataError if a
+    quantity is neither a column nor can be derived; the nearest names stand in the message.
     """
 
     def __init__(
@@ -132,10 +144,13 @@ class Plan:
         particles: frozenset[str],
         where: str,
         label: bool = True,
+        unusable: Mapping[str, str] | None = None,
     ) -> None:
         self._columns = (event_columns, particle_columns)
+        self._unusable = unusable or {}
         self._chosen: dict[tuple[str, bool], Recipe | None] = {}
-        for name, particle in [*((n, False) for n in events), *((n, True) for n in particles)]:
+        wanted = [*((n, False) for n in sorted(events)), *((n, True) for n in sorted(particles))]
+        for name, particle in wanted:
             if not self._resolve(name, particle, ()):
                 raise DataError(
                     f"{where}: no {_kind(particle)} {name!r}; {self._hint(name, particle)}"
@@ -176,7 +191,15 @@ class Plan:
                 return "the file has it once an event: it belongs among the event's quantities"
             return (
                 f"the file has a list of it in each event: reduce it in `data.mapping.columns`, such "
-                f"as {{{name}_max: max({name})}}, or use inputs of kind `constituents`"
+                f"as {{{name}_max: max({name})}}, use inputs of kind `constituents`, or make the "
+                "elements of its collection the events (`data.mapping.objects`)"
+            )
+        if name in self._unusable:
+            return f"the file has it, but it holds {self._unusable[name]}"
+        if particle and self._columns[True] and not self._resolve("pt", True, ()):
+            return (
+                "nothing of it can be derived: give the file's columns for pt, eta, phi (or px, py, pz) "
+                f"in `data.mapping.constituents`; it has {', '.join(sorted(self._columns[True])[:20])}"
             )
         table = PARTICLE if particle else EVENT
         trial = frozenset(self._columns[particle]) | {
@@ -241,7 +264,9 @@ class Columns(dict[str, Array]):
         recipe = self._chosen[(name, False)]
         assert recipe is not None
         values = [
-            sums(self.particles[need], self.chunk.counts) if recipe.summed else _float(self[need])
+            sums(self.particles[need], self.chunk.counts, need)
+            if recipe.summed
+            else _float(self[need], need)
             for need in recipe.needs
         ]
         with np.errstate(all="ignore"):  # NaN and inf are counted where the inputs are checked
@@ -278,21 +303,26 @@ class _Particles(Mapping[str, Array]):
         recipe = self._chosen[(name, True)]
         assert recipe is not None
         values = [
-            _float(self[need])
+            _float(self[need], need)
             if _is_particle(need, True, recipe)
-            else np.repeat(_float(self._events[need]), counts)
+            else np.repeat(_float(self._events[need], need), counts)
             for need in recipe.needs
         ]
         with np.errstate(all="ignore"):
             return recipe.make(*values)
 
 
-def _float(values: Array) -> Array:
-    return np.asarray(values, np.float64)
+def _float(values: Array, name: str) -> Array:
+    """A quantity as float64; raises DataError for an integer that is none."""
+    try:
+        return as_float(canonical(np.asarray(values)))
+    except Refusal as refusal:
+        where = "" if refusal.index is None else f" (number {refusal.index} of the chunk)"
+        raise DataError(f"{name!r}{where}: {refusal}") from refusal
 
 
-def sums(values: Array, counts: NDArray[np.int64] | None) -> Array:
-    """(n,) sums of the flat (m,) `values` over the constituents of each event."""
+def sums(values: Array, counts: NDArray[np.int64] | None, name: str) -> Array:
+    """(n,) sums of the flat (m,) `values`, called `name`, over the constituents of each event."""
     assert counts is not None
     event = np.repeat(np.arange(len(counts)), counts)
-    return np.bincount(event, weights=_float(values), minlength=len(counts))
+    return np.bincount(event, weights=_float(values, name), minlength=len(counts))

@@ -12,7 +12,7 @@ from triggerforge.config.data import DataConfig
 from triggerforge.data.contract import InputContract
 from triggerforge.data.dataset import Dataset, Splits, of_classes
 from triggerforge.data.features import InputBuilder
-from triggerforge.data.scaling import derive_contract
+from triggerforge.data.scaling import Column, derive_contract
 from triggerforge.data.source import Batch, Count, EventSource
 from triggerforge.data.splits import PARTS, load_splits, save_splits, split_indices, tested_only
 from triggerforge.data.spool import Spool
@@ -161,17 +161,17 @@ def _splits(
 ) -> Splits:
     if contract is not None:
         require_inputs(builder, contract)
+        _require_its_own_padding(config, contract)
     parts = []
     for index in indices:
-        raw = spool.take("raw", index)
         mask = spool.take("mask", index) if spool.has_mask else None
-        label = spool.take("label", index)
         if contract is None:
-            contract = derive_contract(builder, raw, mask, config.precision)
+            columns = _columns(spool, index)
+            contract = derive_contract(builder, columns, mask, config.precision)
         parts.append(
             Dataset(
-                x=normalized(contract, raw, mask),
-                y=label,
+                x=_inputs(spool, index, contract, mask),
+                y=spool.take("label", index),
                 weight=spool.take("weight", index),
                 contract=contract,
                 classes=classes,
@@ -181,6 +181,17 @@ def _splits(
         )
     train, validation, test = parts
     return Splits(train, validation, test, config.background)
+
+
+def _require_its_own_padding(config: DataConfig, contract: InputContract) -> None:
+    """A finished model says itself what a missing particle is."""
+    named = {**config.precision.padding, **config.precision.padding_scaled}
+    for feature in contract.features:
+        if feature.name in named:
+            raise DataError(
+                f"data.precision.padding of {feature.name!r}: the model's own contract has "
+                f"{feature.padding:g} (after scaling); leave it out"
+            )
 
 
 def require_inputs(builder: InputBuilder, contract: InputContract) -> None:
@@ -193,19 +204,30 @@ def require_inputs(builder: InputBuilder, contract: InputContract) -> None:
 
 
 def normalized(
-    contract: InputContract, raw: NDArray[np.float32], mask: NDArray[np.bool_] | None
+    contract: InputContract, raw: NDArray[np.float64], mask: NDArray[np.bool_] | None
 ) -> NDArray[np.float32]:
-    """Network inputs x (N, *shape) from physical values, padding in the place of missing particles.
+    """Network inputs x (N, *shape) from physical values, padding in the place of missing particles."""
+    x = contract.normalize(raw)
+    if mask is not None:
+        x[~mask] = np.array([f.padding for f in contract.features], np.float32)
+    return x
 
-    Computed in place of `raw`, in pieces: the arrays of a whole data set are not held twice.
-    """
-    padding = np.array([f.padding for f in contract.features], np.float32)
-    for first in range(0, len(raw), 10_000):
-        piece = slice(first, first + 10_000)
-        raw[piece] = contract.normalize(raw[piece])
-        if mask is not None:
-            raw[piece][~mask[piece]] = padding
-    return raw
+
+def _columns(spool: Spool, index: NDArray[np.int64]) -> Column:
+    """One input of the events at a time: all of them in float64 would be twice what is kept."""
+    return lambda i: spool.take("raw", index, lambda raw, _: raw[..., i])
+
+
+def _inputs(
+    spool: Spool,
+    index: NDArray[np.int64],
+    contract: InputContract,
+    mask: NDArray[np.bool_] | None,
+) -> NDArray[np.float32]:
+    def made(raw: NDArray[Any], places: NDArray[np.int64]) -> NDArray[np.float32]:
+        return normalized(contract, raw, None if mask is None else mask[places])
+
+    return spool.take("raw", index, made)
 
 
 def _record(files: list[Path], source: EventSource, count: Count, splits: Splits) -> dict[str, Any]:

@@ -8,23 +8,23 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
-import uproot
 from numpy.typing import NDArray
 
 from triggerforge.config.data import DataConfig
 from triggerforge.data.contract import InputContract
+from triggerforge.data.copying import copied_rows
 from triggerforge.data.features import Inputs
 from triggerforge.data.load import normalized, require_inputs
-from triggerforge.data.readers.base import Chunk, Reader, Request, reading
-from triggerforge.data.readers.root import LAYOUT, RootReader, find_tree, tree_pieces
+from triggerforge.data.readers.base import Chunk, Reader, Request
+from triggerforge.data.readers.parquet import ParquetReader
+from triggerforge.data.readers.root import RootReader
 from triggerforge.data.source import EventSource
 from triggerforge.data.writers import (
     Columns,
     RootSink,
     Sink,
-    copy_other_trees,
-    copyable,
     open_sink,
+    require_writable,
 )
 from triggerforge.errors import DataError
 from triggerforge.progress import progress, say
@@ -67,13 +67,15 @@ def score_file(
     no selection applies. Events in a collection (mapping.objects: Jet) get a list for each entry,
     Jet_tf_score_<class>. `classes` names the outputs, and the file then needs no label; left out: those
     of file and configuration. Memory is bounded by `config.chunk` entries.
-    Raises DataError if the file's inputs are not the contract's, or `out` would replace `source`.
+    Raises DataError as `require_scorable` does, if the file's inputs are not the contract's, or if it
+    has scores of these classes already.
     """
-    if out.resolve() == source.resolve():
-        raise DataError(f"{out} is the input itself; write the scores to another file")
-    events = EventSource(source, config)
+    events = require_scorable(config, source, out)
     classes = classes or events.classes
+    _require_unscored(events.reader, classes)
     require_inputs(events.builder, contract)
+    if out.exists():
+        say(f"{out} is there already; it is replaced when the new one is whole")
     done = Scored(str(out))
     with (
         open_sink(out, _tree_name(events.reader)) as sink,
@@ -81,7 +83,7 @@ def score_file(
         closing(_rows(events, config.chunk, sink, done)) as rows,
     ):
         for chunk, inputs in events.inputs():
-            scores = _scores(predict, contract, inputs, done)
+            scores = _scores(predict, contract, inputs, done, len(classes))
             if scores.shape != (chunk.size, len(classes)):
                 raise DataError(
                     f"the network gives {scores.shape} for {chunk.size} events and the classes "
@@ -99,6 +101,28 @@ def score_file(
     return done
 
 
+def require_scorable(config: DataConfig, source: Path, out: Path) -> EventSource:
+    """Looks at both files before anything is made for them; gives back the events of `source`.
+
+    Raises DataError if `source` cannot be read as the configuration says, or lacks what the inputs are
+    made of; if `out` cannot be written or is `source`; see `require_writable`.
+    """
+    require_writable(out, source)
+    events = EventSource(source, config)
+    events.require_inputs()
+    return events
+
+
+def _require_unscored(reader: Reader, classes: tuple[str, ...]) -> None:
+    names = {PREFIX + name for name in classes}
+    there = sorted(names & (reader.event_columns | reader.particle_columns))
+    if there:
+        raise DataError(
+            f"{reader.path} has the scores {', '.join(there)} already, and a copy would replace them; "
+            "score the file that they were added to, or drop these columns"
+        )
+
+
 def _tree_name(reader: Reader) -> str:
     return reader.tree if isinstance(reader, RootReader) else "events"
 
@@ -108,10 +132,12 @@ def _entries(chunk: Chunk) -> int:
 
 
 def _scores(
-    predict: Predict, contract: InputContract, inputs: Inputs, done: Scored
+    predict: Predict, contract: InputContract, inputs: Inputs, done: Scored, outputs: int
 ) -> NDArray[np.float32]:
-    """(n, classes), NaN where an input is not finite."""
+    """(n, outputs), NaN where an input is not finite; of no event, nothing is asked."""
     raw = inputs.raw
+    if not len(raw):
+        return np.zeros((0, outputs), np.float32)
     bad = ~np.isfinite(raw).reshape(len(raw), -1).all(axis=1)
     raw[bad] = 0
     done.not_scored += int(bad.sum())
@@ -140,15 +166,17 @@ def _score_columns(
 def _rows(events: EventSource, size: int, sink: Sink, done: Scored) -> Generator[Columns]:
     """All columns of the file, chunk by chunk as `events.inputs` has them."""
     reader = events.reader
+    if isinstance(reader, ParquetReader):
+        done.left_out = reader.others
+        yield from reader.copied(size)
+        return
     if not isinstance(reader, RootReader):
         yield from _plain_rows(reader, size)
         return
-    with reading(reader.path, LAYOUT), uproot.open(reader.path) as file:
-        tree = find_tree(file, reader.path, reader.tree)
-        good, done.left_out = copyable(tree)
-        yield from tree_pieces(tree, good, size)
-        if isinstance(sink, RootSink):
-            done.left_out += copy_other_trees(file, reader.tree, sink, size)
+    layout, objects = reader.layout, reader.objects
+    like = layout.sizer(objects) if objects else None
+    target = sink if isinstance(sink, RootSink) else None
+    yield from copied_rows(layout, size, target, done.left_out, f"{objects}_{PREFIX}", like)
 
 
 def _plain_rows(reader: Reader, size: int) -> Generator[Columns]:

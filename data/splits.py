@@ -1,7 +1,7 @@
 """The parts of a data set: drawn under a seed, saved as one HDF5 file."""
 
 import json
-import os
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from triggerforge.data.contract import InputContract
 from triggerforge.data.dataset import Dataset, Splits
 from triggerforge.data.generator.seeds import derived_seed
-from triggerforge.data.storage import whole_file
+from triggerforge.data.storage import Hdf5Output, whole_file
 from triggerforge.errors import ArtifactError, TriggerForgeError
 
 SPLITS_FILE = "splits.h5"
 PARTS = ("train", "validation", "test")
 Indices = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 """those of the events for training, validation and test"""
-_VERSION = 2
+_VERSION = 3
 
 
 def split_indices(
@@ -58,16 +58,14 @@ def save_splits(splits: Splits, folder: Path) -> Path:
     Raises DataError if the disk is full.
     """
     path = folder / SPLITS_FILE
-    with whole_file(path) as temporary, temporary.open("wb") as raw:
-        with h5py.File(raw, "w") as file:
-            file.attrs["version"] = _VERSION
-            file.attrs["classes"] = json.dumps(list(splits.classes))
-            file.attrs["background"] = json.dumps(list(splits.background))
-            file.attrs["contract"] = json.dumps(splits.contract.to_dict())
-            for name in PARTS:
-                _write(file.create_group(name), getattr(splits, name))
-        raw.flush()
-        os.fsync(raw.fileno())
+    with whole_file(path) as temporary, closing(Hdf5Output(temporary)) as output:
+        file = output.file
+        file.attrs["version"] = _VERSION
+        file.attrs["classes"] = json.dumps(list(splits.classes))
+        file.attrs["background"] = json.dumps(list(splits.background))
+        file.attrs["contract"] = json.dumps(splits.contract.to_dict())
+        for name in PARTS:
+            _write(file.create_group(name), getattr(splits, name))
     return path
 
 

@@ -1,6 +1,6 @@
 """Selected events on disk until their number is known: grows by batches, read in any order."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triggerforge.data.source import Batch
+from triggerforge.data.storage import Hdf5Output
 
 _READ = 10_000
+Form = Callable[[NDArray[Any], NDArray[np.int64]], NDArray[Any]]
 
 
 class Spool:
-    """An HDF5 file of columns that `add` appends to, and `take` reads from."""
+    """An HDF5 file of columns that `add` appends to, and `take` reads from.
+
+    `add` and `close` raise OSError where the disk is full.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._file = h5py.File(path, "w")
+        self._output = Hdf5Output(path)
+        self._file = self._output.file
         self.path = path
         self.events = 0
 
@@ -45,6 +51,7 @@ class Spool:
             data = self._file[name]
             data.resize(self.events + len(values), axis=0)
             data[self.events :] = values
+            self._output.check()
         self.events += len(batch.label)
 
     @property
@@ -57,15 +64,22 @@ class Spool:
         """Whether the events have constituents."""
         return "mask" in self._file
 
-    def take(self, name: str, index: NDArray[np.int64]) -> NDArray[Any]:
-        """Rows `index` (k,) of a column in that order; the column passes by piece by piece."""
-        data = self._file[name]
-        taken = np.empty((len(index), *data.shape[1:]), data.dtype)
+    def take(self, name: str, index: NDArray[np.int64], made: Form | None = None) -> NDArray[Any]:
+        """Rows `index` (k,) of a column in that order; the column passes by piece by piece.
+
+        `made` takes some rows (n, …) and their places (n,) in the result, and gives what is kept of them.
+        """
+        taken: NDArray[Any] | None = None
         order = np.argsort(index)
         rising = index[order]
-        for first, piece in self._pieces(data):
+        for first, piece in self._pieces(self._file[name]):
             low, high = np.searchsorted(rising, [first, first + len(piece)])
-            taken[order[low:high]] = piece[rising[low:high] - first]
+            rows, places = piece[rising[low:high] - first], order[low:high]
+            rows = rows if made is None else made(rows, places)
+            if taken is None:
+                taken = np.empty((len(index), *rows.shape[1:]), rows.dtype)
+            taken[places] = rows
+        assert taken is not None, "a spool without events is not read"
         return taken
 
     def _pieces(self, data: h5py.Dataset) -> Iterator[tuple[int, NDArray[Any]]]:
@@ -74,5 +88,5 @@ class Spool:
 
     def close(self) -> None:
         """Closes and removes the file."""
-        self._file.close()
-        self.path.unlink()
+        self.path.unlink(missing_ok=True)  # nobody needs what a full disk has no room for
+        self._output.close()

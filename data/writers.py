@@ -1,13 +1,14 @@
 """Events written again with columns added: ROOT or parquet, a chunk at a time.
 
-A copy of a ROOT file holds every branch of numbers, flat or jagged, of every tree. Jagged branches
-that share a counter as NanoAOD's do (nJet, Jet_pt, …) share one again. Branches of other kinds are
-named in a warning, as is what is no tree.
+Columns of lists that share a counter in the tree they come from (nJet, Jet_pt, …) share one again.
+Nothing about a column is decided from the values of its first chunk.
 """
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -15,8 +16,7 @@ import awkward as ak
 import pyarrow.parquet as pq
 import uproot
 
-from triggerforge.data.readers.root import tree_pieces
-from triggerforge.data.storage import whole_file
+from triggerforge.data.storage import whole_file, writing
 from triggerforge.errors import DataError
 
 Columns = dict[str, Any]
@@ -39,13 +39,27 @@ class Sink(Protocol):
     ) -> bool | None: ...
 
 
+def require_writable(path: Path, source: Path) -> None:
+    """Looks at where a copy of `source` is to be written, before anything is made for it.
+
+    Raises DataError if the ending is not .root or .parquet; if the folder is not there or cannot be
+    written; if `path` is a folder, or `source` itself under whatever name.
+    """
+    if path.suffix not in (".root", ".parquet"):
+        raise DataError(f"{path}: ending {path.suffix!r}; scores are written to .root or .parquet")
+    if not path.parent.is_dir():
+        raise DataError(f"{path}: no folder {path.parent}; make it, or write to another one")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; give the name of a file")
+    if path.exists() and source.exists() and path.samefile(source):
+        raise DataError(f"{path} is the input itself; write the scores to another file")
+    with writing(path), TemporaryFile(dir=path.parent):
+        pass
+
+
 def open_sink(path: Path, tree: str) -> "RootSink | ParquetSink":
-    """The sink for `path` by its ending; raises DataError for any but .root and .parquet."""
-    if path.suffix == ".root":
-        return RootSink(path, tree)
-    if path.suffix == ".parquet":
-        return ParquetSink(path)
-    raise DataError(f"{path}: ending {path.suffix!r}; scores are written to .root or .parquet")
+    """The sink for `path` by its ending, .root or .parquet; see `require_writable`."""
+    return RootSink(path, tree) if path.suffix == ".root" else ParquetSink(path)
 
 
 class _Whole:
@@ -69,18 +83,28 @@ class _Whole:
 
 
 class RootSink(_Whole):
-    """A ROOT file with the tree `tree`, and with `add_tree` others beside it."""
+    """A ROOT file with the tree `tree`, and with `add_to` others beside it.
+
+    A tree is written as `plan` says, else as a TTree whose lists have a counter each.
+    """
 
     def __init__(self, path: Path, tree: str) -> None:
         super().__init__(path)
         self._name = tree
+        self._plans: dict[str, Plan] = {}
         self._trees: dict[str, Any] = {}
         self._file: Any = None
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self._file = self._stack.enter_context(uproot.recreate(self._temporary))
+        # an open file, not its name: uproot would take "::" in a name for a chain of file systems
+        raw = self._stack.enter_context(self._temporary.open("w+b"))
+        self._file = self._stack.enter_context(uproot.recreate(raw))
         return self
+
+    def plan(self, tree: str, plan: "Plan") -> None:
+        """How `tree` is to be written."""
+        self._plans[tree] = plan
 
     def write(self, columns: Columns) -> None:
         """See Sink."""
@@ -88,11 +112,45 @@ class RootSink(_Whole):
 
     def add_to(self, tree: str, columns: Columns) -> None:
         """Appends a chunk to a tree, made with the first one."""
-        grouped = zip_collections(columns)
+        plan = self._plans.get(tree, Plan())
+        if plan.rntuple:
+            self._add_to_rntuple(tree, ak.zip(columns, depth_limit=1))
+            return
+        written = plan.without_counters(columns)
         if tree not in self._trees:
-            types = {n: _branch_type(v) for n, v in grouped.items()}
-            self._trees[tree] = self._file.mktree(tree, types)
-        self._trees[tree].extend(grouped)
+            types = {n: _branch_type(v) for n, v in written.items()}
+            self._trees[tree] = self._file.mktree(tree, types, counter_name=plan.counter)
+        self._trees[tree].extend(written)
+
+    def _add_to_rntuple(self, name: str, records: ak.Array) -> None:
+        if name not in self._trees:
+            self._trees[name] = self._file.mkrntuple(name, records.layout.form)
+        self._trees[name].extend(records)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a tree is written."""
+
+    rntuple: bool = False
+    counters: Mapping[str, str] = field(default_factory=dict)
+    """column of lists -> the branch that counts them; those with one counter have equal lengths"""
+    added: Mapping[str, str] = field(default_factory=dict)
+    """beginning of the names of columns that are added -> their counter"""
+
+    def counter(self, column: str) -> str:
+        """The counter of a column of lists."""
+        added = (c for start, c in self.added.items() if column.startswith(start))
+        return self.counters.get(column) or next(added, f"n{column}")
+
+    def without_counters(self, columns: Columns) -> Columns:
+        """The tree writes its counters anew."""
+        written = {self.counter(n) for n, v in columns.items() if _is_jagged(v)}
+        return {n: v for n, v in columns.items() if n not in written}
+
+
+def _is_jagged(values: Any) -> bool:
+    return isinstance(values, ak.Array) and str(values.type.content).startswith("var")
 
 
 class ParquetSink(_Whole):
@@ -112,73 +170,5 @@ class ParquetSink(_Whole):
         self._writer.write_table(table.cast(self._writer.schema))
 
 
-def zip_collections(columns: Columns) -> Columns:
-    """Columns of lists as ROOT trees group them.
-
-    Where there is a column nX, jagged columns X_a, X_b of that many elements become one record X,
-    and nX goes: the tree writes it anew.
-    """
-    jagged = {n for n, v in columns.items() if isinstance(v, ak.Array) and v.ndim == 2}
-    jagged = {n for n in jagged if not _is_regular(columns[n])}
-    grouped: Columns = {}
-    members: dict[str, Columns] = {}
-    for name, values in columns.items():
-        collection = _collection(name, columns) if name in jagged else None
-        if collection is None:
-            grouped[name] = values
-        else:
-            members.setdefault(collection, {})[name[len(collection) + 1 :]] = values
-    for collection, fields in members.items():
-        del grouped[f"n{collection}"]
-        grouped[collection] = ak.zip(fields)
-    return grouped
-
-
-def _is_regular(values: ak.Array) -> bool:
-    return not str(values.type.content).startswith("var")
-
-
-def _collection(name: str, columns: Columns) -> str | None:
-    """The X of X_field for which there is a column nX of as many elements."""
-    parts = name.split("_")
-    for end in range(1, len(parts)):
-        collection = "_".join(parts[:end])
-        counter = columns.get(f"n{collection}")
-        if counter is not None and ak.all(ak.num(columns[name], axis=1) == counter):
-            return collection
-    return None
-
-
 def _branch_type(values: Any) -> Any:
     return values.type.content if isinstance(values, ak.Array) else values.dtype
-
-
-def copyable(tree: Any) -> tuple[list[str], list[str]]:
-    """Names of the branches that a copy can hold, and of those that it cannot."""
-    good: list[str] = []
-    bad: list[str] = []
-    for branch in tree.branches:
-        kind = branch.interpretation
-        inner = kind.content if isinstance(kind, uproot.AsJagged) else kind
-        numbers = isinstance(inner, uproot.AsDtype) and inner.to_dtype.base.kind in "fiub"
-        flat = not isinstance(kind, uproot.AsJagged) or (numbers and inner.inner_shape == ())
-        (good if numbers and flat and not branch.branches else bad).append(str(branch.name))
-    return good, bad
-
-
-def copy_other_trees(source: Mapping[str, Any], done: str, sink: RootSink, size: int) -> list[str]:
-    """Copies every tree of `source` but `done`; gives back the names of what was left out."""
-    left_out = []
-    for name, kind in source.classnames().items():  # type: ignore[attr-defined]
-        name = name.split(";")[0]
-        if name == done:
-            continue
-        if kind != "TTree":
-            left_out.append(name)
-            continue
-        tree = source[name]
-        good, bad = copyable(tree)
-        left_out += [f"{name}/{branch}" for branch in bad]
-        for columns in tree_pieces(tree, good, size) if good else ():
-            sink.add_to(name, columns)
-    return left_out

@@ -1,11 +1,13 @@
 """The runtimes: one protocol, many engines, one registry.
 
-An engine is made from an `EngineSource` by the factory that ENGINES holds under its name. The
-rooms above register theirs here too (`triggerforge.firmware.engines`: "hls4ml", "rtl").
+An engine is made from an `EngineSource` by the factory that ENGINES holds under its name. What is
+known of an engine before it is made, and the module that holds its factory, stands in
+`triggerforge.known_engines`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,16 +20,22 @@ from triggerforge.errors import (
     ToolFailedError,
     UnsupportedOperationError,
 )
+from triggerforge.known_engines import KNOWN, Engine
 from triggerforge.progress import say
 from triggerforge.registry import Registry
 
 if TYPE_CHECKING:  # onnxruntime alone needs neither Keras nor torch
     from triggerforge.compression.quantized_model import QuantizedModel
+    from triggerforge.data.contract import InputContract
     from triggerforge.training.trained import TrainedModel
 
 
 class Runtime(Protocol):
-    """A network that can be asked for its outputs."""
+    """A network that can be asked for its outputs, by several threads at once.
+
+    An engine that is known not to (`triggerforge.known_engines`) raises ModelError for the second thread.
+    A call that `bind` gave belongs to one thread at a time, as do the arrays that it works on.
+    """
 
     name: str
     """as registered"""
@@ -37,14 +45,17 @@ class Runtime(Protocol):
     def predict(self, x: NDArray[np.float32]) -> NDArray[Any]:
         """Outputs (N, outputs) for x (N, *contract.shape), float32.
 
-        Quantised engines want x on the contract's grid (`InputContract.quantize`).
-        Raises ModelError for another shape or type.
+        Quantised engines put x on the contract's grid first (`inputs_on_grid`): `predict(x)` is
+        `predict(contract.quantize(x))`. Raises ModelError for another shape or type, quantised engines
+        DataError for NaN and inf.
         """
 
     def bind(self, x: NDArray[np.float32], y: NDArray[Any]) -> Callable[[], None]:
         """A call that reads x and writes y, both kept and reused: the hot loop.
 
-        y has the shape and type of `predict(x)`. Raises ModelError otherwise.
+        y has the shape and type of `predict(x)`. Raises ModelError otherwise. A quantised engine's x
+        must lie on the contract's grid when the call is made: it is not looked at, and of numbers off
+        the grid each engine makes what it does by itself.
         """
 
 
@@ -59,7 +70,38 @@ class EngineSource:
 
 
 EngineFactory = Callable[[EngineSource], Runtime]
-ENGINES: Registry[EngineFactory] = Registry("engine")
+
+
+class EngineRegistry(Registry[EngineFactory]):
+    """Factories by name; one that is known comes with the module that it stands in."""
+
+    def register(
+        self, name: str, known: Engine | None = None
+    ) -> Callable[[EngineFactory], EngineFactory]:
+        """See Registry. `known`: for an engine of your own, what it is, so that YAML can name it."""
+        if known is not None:
+            KNOWN.register(name)(known)
+        return super().register(name)
+
+    def __getitem__(self, name: str) -> EngineFactory:
+        if name not in self._entries and name in KNOWN:
+            import_module(KNOWN[name].module)
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def _names(self) -> dict[str, None]:
+        return dict.fromkeys([*KNOWN, *self._entries])
+
+
+ENGINES = EngineRegistry("engine")
 
 
 def first_engine(names: Sequence[str], source: EngineSource) -> Runtime:
@@ -86,6 +128,14 @@ def require_inputs(x: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float3
             "quantize with the input contract, or use x.astype(np.float32)"
         )
     return np.ascontiguousarray(x)
+
+
+def inputs_on_grid(x: NDArray[Any], contract: "InputContract") -> NDArray[np.float32]:
+    """What a quantised engine computes on: x, rounded as the contract says where it is off the grid.
+
+    Raises ModelError unless x is float32 (N, *contract.shape), DataError for NaN and inf.
+    """
+    return contract.on_grid(require_inputs(x, contract.shape))
 
 
 def require_buffers(

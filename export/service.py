@@ -6,12 +6,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from triggerforge.border import answer
 from triggerforge.compression.onnx_file import read_onnx
 from triggerforge.errors import ArtifactError, ConfigError, TriggerForgeError
 from triggerforge.export.files import FLOAT_FILE, QUANTIZED_FILE
 from triggerforge.export.model_repository import add_version, next_version
 from triggerforge.export.service_config import KINDS, ServiceSettings, require_whole, served
-from triggerforge.runfolder import locked
+from triggerforge.locks import locked
 
 MODELS = {"quantized": QUANTIZED_FILE, "float": FLOAT_FILE}
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -145,4 +146,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(main, "triggerforge.export.service"))

@@ -26,8 +26,9 @@ _POLICY = re.compile(r"all|latest:(?P<newest>\d+)|(?P<listed>\d+(,\d+)*)", re.AS
 _CHECKSUM = re.compile(r'\s*parameters\s*{\s*key:\s*"MD5:([^"]+)"\s*value:\s*"([0-9a-f]{32})"\s*}')
 _NORMALISED = "x = (raw - offset) * 2^-shift of input_contract, float32"
 _ON_THE_GRID = (
-    f"{_NORMALISED}, rounded and saturated to each input's fixed-point format before it is sent "
-    "(triggerforge: InputContract.quantize); off that grid the outputs are not the firmware's"
+    "x = (raw - offset) * 2^-shift of input_contract in float64, rounded and saturated to each input's "
+    "fixed-point format, then float32 (triggerforge: InputContract.normalize and quantize); off that grid "
+    "the outputs are not the firmware's"
 )
 
 

@@ -32,7 +32,7 @@ def build(config: FirmwareConfig, quantized: QuantizedModel, folder: Path) -> No
     says where a tool fails.
     """
     if unknown := unknown_part(config.part):
-        say(f"[yellow]firmware:[/yellow] {unknown}")
+        say(unknown, "firmware:", "yellow")
     inputs = corner_inputs(quantized.contract, config.vectors - _CORNERS, _SEED)
     expected = quantized.predict(inputs)
     parts: dict[str, dict[str, Any]] = {}
@@ -53,7 +53,7 @@ def build(config: FirmwareConfig, quantized: QuantizedModel, folder: Path) -> No
         )
     for name in parts:
         if told := failure(name, parts):
-            say(f"[red]firmware:[/red] {told}")
+            say(told, "firmware:", "red")
     write_record(folder, **_record(parts))
 
 

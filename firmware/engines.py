@@ -1,5 +1,6 @@
 """The simulated firmware as runtimes: "hls4ml" (C simulation) and "rtl" (Verilator, every cycle)."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -7,13 +8,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from triggerforge.data.contract import InputContract
 from triggerforge.errors import ArtifactError, MissingToolError
 from triggerforge.export.runtime import (
     ENGINES,
     EngineSource,
     Runtime,
+    inputs_on_grid,
     require_buffers,
-    require_inputs,
     require_part,
 )
 from triggerforge.firmware.csim import CSimulation
@@ -33,26 +35,31 @@ class Simulated(Protocol):
 
 
 class FirmwareRuntime:
-    """A simulation of the firmware under the protocol of every engine."""
+    """A simulation of the firmware under the protocol of every engine.
+
+    Threads take turns: what hls4ml writes keeps its state between two lines in static variables.
+    """
 
     model = "quantized"
 
-    def __init__(self, name: str, shape: tuple[int, ...], simulated: Simulated) -> None:
+    def __init__(self, name: str, contract: InputContract, simulated: Simulated) -> None:
         self.name = name
-        self._shape = shape
+        self._contract = contract
         self._simulated = simulated
+        self._turn = threading.Lock()
 
     def predict(self, x: NDArray[np.float32]) -> NDArray[Any]:
-        """Outputs (N, outputs), float64, of x (N, *shape) on the contract's grid."""
-        return self._simulated.predict(require_inputs(x, self._shape))
+        """Outputs (N, outputs), float64, of x (N, *contract.shape)."""
+        x = inputs_on_grid(x, self._contract)
+        with self._turn:
+            return self._simulated.predict(x)
 
     def bind(self, x: NDArray[np.float32], y: NDArray[Any]) -> Callable[[], None]:
         """A call that copies the simulation's outputs into y: hardware has no form in place."""
-        require_buffers(x, y, self._shape, self._simulated.outputs, np.float64)
-        predict = self._simulated.predict
+        require_buffers(x, y, self._contract.shape, self._simulated.outputs, np.float64)
 
         def call() -> None:
-            y[:] = predict(x)
+            y[:] = self.predict(x)
 
         return call
 
@@ -60,17 +67,18 @@ class FirmwareRuntime:
 @ENGINES.register("hls4ml")
 def _hls4ml(source: EngineSource) -> Runtime:
     folder = _part(source, "hls4ml", "hls4ml C simulation")
-    return FirmwareRuntime("hls4ml", _shape(source), CSimulation(folder))
+    return FirmwareRuntime("hls4ml", _contract(source), CSimulation(folder))
 
 
 @ENGINES.register("rtl")
 def _rtl(source: EngineSource) -> Runtime:
     folder = _part(source, "rtl", "RTL simulation")
-    return FirmwareRuntime("rtl", _shape(source), Simulation(folder / SIMULATION))
+    return FirmwareRuntime("rtl", _contract(source), Simulation(folder / SIMULATION))
 
 
-def _shape(source: EngineSource) -> tuple[int, ...]:
-    return tuple(require_part(source.quantized, "a quantised model").contract.shape)
+def _contract(source: EngineSource) -> InputContract:
+    contract: InputContract = require_part(source.quantized, "a quantised model").contract
+    return contract
 
 
 def _part(source: EngineSource, name: str, what: str) -> Path:

@@ -36,7 +36,7 @@ def count_resources(
         used = {"lut": found.lut, "ff": found.ff, "dsp": found.dsp, "bram": found.bram}
         extra = {"method": "yosys", "carry_bits": found.carry_bits}
     except (_NotWanted, MissingToolError, ToolTimeoutError) as error:
-        say(f"[yellow]resources are an estimate:[/yellow] {error}")
+        say(str(error), "resources are an estimate:", "yellow")
         not_run["yosys synthesis"] = str(error)
     if unknown := unknown_part(config.part):
         not_run["shares of the part"] = unknown

@@ -14,6 +14,7 @@ from triggerforge.errors import ToolFailedError
 from triggerforge.firmware.library import flat_events, load_library, seal_library
 from triggerforge.firmware.ports import Port
 from triggerforge.firmware.template import copy_template, fill_template
+from triggerforge.firmware.verilator_runtime import verilator_runtime
 from triggerforge.tools import Tool
 
 _LIBRARY = "simulation.so"
@@ -68,19 +69,19 @@ def build_simulation(
 def _compile(verilator: Tool, gcc: Tool, optimize: int, folder: Path) -> None:
     """One g++ call: Verilator's own makefile needs a precompiled header that its wheel cannot make."""
     include = Path(_root(verilator, folder)) / "include"
-    runtime = [include / "verilated.cpp", include / "verilated_threads.cpp"]
+    # two simulations in one process must not share a symbol
+    hidden = ["-fvisibility=hidden", "-fno-gnu-unique"]
+    flags = ["-std=c++17", f"-O{optimize}", "-fPIC", "-pthread", "-w", *hidden]
+    paths = [f"-I{include}", f"-I{include / 'vltstd'}"]
+    runtime = verilator_runtime(include, gcc, [*flags, *paths], folder)
     code = sorted((folder / "verilated").glob("*.cpp"))
     if sum(path.stat().st_size for path in code) <= _ONE_UNIT:
         files = ["verilated/all.cc"]
-        lines = [f'#include "{path.name}"\n' for path in (*code, *runtime)]
-        (folder / files[0]).write_text("".join(lines))
+        (folder / files[0]).write_text("".join(f'#include "{path.name}"\n' for path in code))
     else:
-        files = [*(str(path.relative_to(folder)) for path in code), *map(str, runtime)]
-    flags = ["-std=c++17", f"-O{optimize}", "-fPIC", "-shared", "-pthread", "-w"]
-    # two simulations in one process must not share a symbol
-    hidden = ["-fvisibility=hidden", "-fno-gnu-unique"]
-    paths = ["-Iverilated", f"-I{include}", f"-I{include / 'vltstd'}"]
-    run_tool(gcc, [*flags, *hidden, *paths, "-o", _LIBRARY, *files], folder, "g++.log")
+        files = [str(path.relative_to(folder)) for path in code]
+    given = [*flags, "-shared", "-Iverilated", *paths, "-o", _LIBRARY, *files, str(runtime)]
+    run_tool(gcc, given, folder, "g++.log")
 
 
 def _root(verilator: Tool, folder: Path) -> str:

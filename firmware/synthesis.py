@@ -50,7 +50,7 @@ def synthesize(
     Raises ToolFailedError with the end of the log, or where it takes longer than `timeout_s`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    # the packaged yosys sees no absolute path below /tmp: name files relative to the folder
+    # relative to the folder, so that the script can be run again where the folder was moved to
     relative = [str(Path("..") / path.relative_to(folder.parent)) for path in sources]
     fill_template("synthesis.ys", folder, sources=" ".join(relative), family=family, top=top)
     run_tool(yosys, ["-s", "synthesis.ys"], folder, "yosys.log", timeout_s)

@@ -11,13 +11,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from triggerforge.border import answer
 from triggerforge.config.trigger import TriggerConfig
 from triggerforge.data.scores import read_logits
 from triggerforge.data.splits import load_splits
 from triggerforge.errors import TriggerForgeError
 from triggerforge.progress import say
 from triggerforge.report.compare import exactness
+from triggerforge.report.material import reading
 from triggerforge.report.numbers import DASH, count, finite, number, with_error
+from triggerforge.report.quick import banner
 from triggerforge.report.style import MODEL_NAMES
 from triggerforge.result import read_result
 from triggerforge.trigger.score import scored
@@ -64,7 +67,7 @@ def _firmware(name: str, result: Result) -> tuple[str, ...]:
     cycles, ns = resources.get("latency_cycles"), resources.get("latency_ns")
     overlap = finite(compression.get("chosen", {}).get("accuracy"))
     return (
-        name,
+        name + (" (quick run)" if banner(result) else ""),
         str(training.get("model", DASH)),
         count(training.get("multiplications")),
         count(compression.get("ebops")),
@@ -127,12 +130,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folders = parser.parse_args(arguments).runs
     try:
         results = {folder.name: read_run(folder) for folder in folders}
+        with reading("the comparison"):
+            text = f"{firmware_table(results)}\n{physics_table(results)}"
     except TriggerForgeError as error:
         say(f"error: {error}")
         return 1
-    sys.stdout.write(f"{firmware_table(results)}\n{physics_table(results)}")
+    sys.stdout.write(text)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(main, "triggerforge.report.anomaly"))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from triggerforge.report.material import Material, NotRunError
+from triggerforge.report.material import Material, NotRunError, reading
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     caption: str
+    notes: tuple[str, ...] = ()
+    """what stands out, in words"""
     kind: str = "table"
 
 
@@ -65,9 +67,13 @@ class Block:
     """takes half of the page's width, where it is wide enough"""
 
     def build(self, material: Material) -> Plot | Table | NotRun:
-        """The plot or table; where its stage was not run, the reason."""
+        """The plot or table; where its stage was not run, the reason.
+
+        Raises ArtifactError where the result has not the shape that the block reads.
+        """
         try:
-            return self.make(material)
+            with reading(repr(self.title)):
+                return self.make(material)
         except NotRunError as error:
             return NotRun(str(error))
 

@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from triggerforge.border import answer
 from triggerforge.errors import TriggerForgeError
 from triggerforge.progress import say
-from triggerforge.report.material import MODELS
+from triggerforge.report.material import MODELS, reading
 from triggerforge.report.numbers import DASH, count, finite, number, with_error
+from triggerforge.report.quality import minus_float, signed
+from triggerforge.report.quick import banner
 from triggerforge.report.style import MODEL_NAMES
 from triggerforge.report.tables.parity import has_to_be_exact
 from triggerforge.result import read_result
@@ -21,6 +24,7 @@ _COLUMNS = (
     "run",
     "training events",
     *(f"{MODEL_NAMES[model]} [%]" for model in MODELS),
+    "quantised − float [%]",
     "EBOPs",
     "8-bit EBOPs / EBOPs",
     "latency",
@@ -45,12 +49,13 @@ def compare(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _line(name: str, result: Mapping[str, Any]) -> tuple[str, ...]:
     metrics, compression = result.get("metrics", {}), result.get("compression", {})
-    resources = result.get("resources", {})
+    resources, less = result.get("resources", {}), minus_float(result, "quantized")
     cycles, ns = resources.get("latency_cycles"), resources.get("latency_ns")
     return (
-        name,
+        name + (" (quick run)" if banner(result) else ""),
         count(result.get("training", {}).get("events")),
         *(_accuracy(metrics.get(model, {})) for model in MODELS),
+        signed(less.get("accuracy"), less.get("accuracy_err"), scale=100.0),
         count(compression.get("ebops")),
         number(compression.get("ratio")),
         DASH if finite(ns) is None else f"{number(ns)} ns ({count(cycles)} cycles)",
@@ -80,7 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("runs", nargs="+", type=Path, help="folders of runs")
     folders = parser.parse_args(arguments).runs
     try:
-        table = compare({folder.name: read_result(folder / "result.json") for folder in folders})
+        results = {folder.name: read_result(folder / "result.json") for folder in folders}
+        with reading("the comparison"):
+            table = compare(results)
     except TriggerForgeError as error:
         say(f"error: {error}")
         return 1
@@ -89,4 +96,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(main, "triggerforge.report.compare"))

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from triggerforge.config.report import ReportConfig
 from triggerforge.report import style
 from triggerforge.report.blocks import Picture
+from triggerforge.report.ticks import plain_ticks
 
 FULL, HALF, THIRD, QUARTER = 11.8, 5.5, 3.85, 2.85
 """widths of a picture [inch] that fills that part of the page, so that all text is of one size"""
@@ -22,6 +23,11 @@ _VARIABLES = {style.INK: "--ink", style.MUTED: "--muted", style.GRID: "--grid"} 
     color: f"--c{i}" for i, color in enumerate(style.COLORS)
 }
 _NUMBER = re.compile(r"-?\d+\.\d{3,}")
+_PLACES = re.compile(r'(?<= )(?:d|x|y|x1|y1|x2|y2|transform|points)="[^"]*"')
+_TAG = re.compile(r"<[^>]*>")
+_COLOR = re.compile("|".join(_VARIABLES))
+# "font: 700 11px 'TeX Gyre Heros', 'DejaVu Sans'": the page names the family, and its stand-ins
+_FONT = re.compile(r"(\bfont(?:-family)?:[^;\"']*?)'[^;\"]*")
 
 
 def picture(
@@ -42,10 +48,25 @@ def picture(
         )
         figure = Figure(figsize=size, layout="constrained")
         paint(figure)
-        buffer = io.StringIO()
-        metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(buffer, format="svg", metadata=metadata, transparent=True)
-    return Picture(_inline(buffer.getvalue(), name, alt), alt, caption)
+        plain_ticks(figure)
+        svg = _svg(figure)
+    return Picture(_inline(svg, name, alt), alt, caption)
+
+
+def _svg(figure: Figure) -> str:
+    """The figure as SVG text.
+
+    The layout is found once and then kept: with an engine in place `savefig` draws every figure twice,
+    the first time for its layout alone.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None and figure.axes:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+    buffer = io.StringIO()
+    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(buffer, format="svg", metadata=metadata, transparent=True)
+    return buffer.getvalue()
 
 
 def plain(text: str, most: int = 22) -> str:
@@ -74,17 +95,23 @@ def _short(found: re.Match[str]) -> str:
 
 
 def _inline(svg: str, name: str, alt: str) -> str:
-    """The <svg> element alone: no comments, ids of its own, colours as CSS variables."""
+    """The <svg> element alone: no comments, ids of its own, colours as CSS variables.
+
+    Tags alone are rewritten: what stands between them are words, some of them out of files.
+    """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     prefix = re.sub(r"[^A-Za-z0-9]+", "-", name)
-    svg = re.sub(r'\bid="', f'id="{prefix}-', svg)
-    svg = re.sub(r'href="#', f'href="#{prefix}-', svg)
-    svg = re.sub(r"url\(#", f"url(#{prefix}-", svg)
-    for color in _VARIABLES:
-        svg = svg.replace(color, css_color(color))
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(?<= d=")[^"]*', lambda path: _NUMBER.sub(_short, path[0]), svg)
+    svg = _TAG.sub(lambda tag: _own(tag[0], prefix), svg)
     label = html.escape(alt, quote=True)
     return svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+
+
+def _own(tag: str, prefix: str) -> str:
+    """One tag with the picture's prefix to its ids, the page's colours and font, and short numbers."""
+    tag = re.sub(r'\bid="|href="#|url\(#', lambda found: f"{found[0]}{prefix}-", tag)
+    tag = _COLOR.sub(lambda found: css_color(found[0]), tag)
+    tag = _FONT.sub(r"\1inherit", tag)
+    if tag.startswith("<svg"):
+        tag = re.sub(r' (width|height)="[^"]*"', "", tag)
+    return _PLACES.sub(lambda found: _NUMBER.sub(_short, found[0]), tag)

@@ -1,6 +1,7 @@
 """What the report is made from: the result, the test events, the scores of the three models."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,18 @@ MODELS = {"float": "train", "quantized": "compress", "firmware": "benchmark"}
 
 class NotRunError(TriggerForgeError):
     """A plot or table cannot be made since its stage was not run; the message is the reason."""
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turns what a result of the wrong shape does to its reader into an ArtifactError that names `what`."""
+    try:
+        yield
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"the result is damaged where {what} is read from it ({type(error).__name__}: {error}); "
+            "run the stages again"
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ import math
 from typing import Any
 
 DASH = "–"
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+"""for `str.translate` of an exponent"""
 _SMALL = -4  # smaller powers of ten are written as such
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _TIMES = ((1e6, "s"), (1e3, "ms"), (1.0, "µs"), (1e-3, "ns"))
 _RATES = ((1e9, "GHz"), (1e6, "MHz"), (1e3, "kHz"), (1.0, "Hz"))
 
@@ -90,5 +91,5 @@ def _significant(value: float, digits: int) -> str:
         return "0"
     power = math.floor(math.log10(abs(value)))
     if power < _SMALL:
-        return f"{value / 10.0**power:.{digits - 1}f}·10{str(power).translate(_SUPERSCRIPT)}"
+        return f"{value / 10.0**power:.{digits - 1}f}·10{str(power).translate(SUPERSCRIPT)}"
     return f"{value:,.{max(0, digits - 1 - power)}f}"

@@ -19,6 +19,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 from PIL import Image
 
+from triggerforge.border import answer
 from triggerforge.config.report import ReportConfig
 from triggerforge.errors import TriggerForgeError
 from triggerforge.firmware.parts import find_part
@@ -30,6 +31,7 @@ from triggerforge.report.numbers import count, finite, number, percent, share
 from triggerforge.report.plots.latency import draw_latency
 from triggerforge.report.plots.pareto import draw_pareto
 from triggerforge.report.plots.roc import SIGNAL, curves
+from triggerforge.report.quick import banner
 from triggerforge.report.summary import engines
 from triggerforge.report.tables.parity import verdict
 from triggerforge.runfolder import read_json, write_atomic
@@ -94,7 +96,10 @@ def _headline(material: Material) -> str:
     twin = finite(material.get("compression", "ebops_uniform8"))
     parts = [f"accuracy {' → '.join(accuracy)}"] if accuracy else []
     parts += [f"{number(twin / ebops)}× fewer EBOPs than 8-bit"] if ebops and twin else []
-    return f"{plain(material.name)}: " + (", ".join(parts) or "nothing was run")
+    name = (
+        f"{plain(material.name)} (quick run)" if banner(material.result) else plain(material.name)
+    )
+    return f"{name}: " + (", ".join(parts) or "nothing was run")
 
 
 def _panel(ax: Axes, draw: Callable[[Axes, Material], None], material: Material) -> None:
@@ -199,4 +204,4 @@ def _fabric(material: Material) -> list[str]:
 _PANELS = (_roc, _pareto, _same_bits, _latency)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(main, "triggerforge.report.picture"))

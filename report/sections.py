@@ -26,8 +26,10 @@ from triggerforge.report.tables.drift import drift
 from triggerforge.report.tables.latency import latency_table
 from triggerforge.report.tables.layers import layers
 from triggerforge.report.tables.onnx_files import onnx_files
+from triggerforge.report.tables.overflow import overflow_audit
 from triggerforge.report.tables.parity import parity
 from triggerforge.report.tables.performance import performance
+from triggerforge.report.tables.provenance import provenance
 from triggerforge.report.tables.resources import resources_table
 from triggerforge.report.tables.trigger_menu import trigger_menu
 from triggerforge.report.tables.working_points import working_points
@@ -89,6 +91,7 @@ SECTIONS = (
         (
             Block("Every engine against the reference", parity),
             Block("Input ranges", input_audit),
+            Block("Ranges inside the network", overflow_audit),
             Block("ONNX files", onnx_files),
         ),
     ),
@@ -121,6 +124,11 @@ SECTIONS = (
     Section(
         "Context",
         "context",
-        (Block("Run", context, half=True), Block("Tools", tools, half=True), Block("Data", data)),
+        (
+            Block("Run", context, half=True),
+            Block("Tools", tools, half=True),
+            Block("Stages", provenance),
+            Block("Data", data),
+        ),
     ),
 )

@@ -27,6 +27,7 @@ COLORS = (
     "#92dadd",
 )
 MODEL_COLORS = {"float": COLORS[0], "quantized": COLORS[6], "firmware": COLORS[4]}
+DASHES = {"float": "-", "quantized": "--", "firmware": ":"}
 MODEL_NAMES = {"float": "float", "quantized": "quantised", "firmware": "firmware"}
 
 _RC: dict[str, Any] = {
@@ -44,7 +45,7 @@ _RC: dict[str, Any] = {
     "legend.fontsize": 9.5,
     "legend.labelcolor": INK,
     "lines.linewidth": 1.5,
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",  # words stay words: they can be searched, copied and read aloud
     "svg.hashsalt": "triggerforge",
     "text.color": INK,
     "xtick.color": INK,

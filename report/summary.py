@@ -1,10 +1,12 @@
 """The first lines of the report: what ran, whether every engine agrees, and the key figures."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from triggerforge.firmware.parts import find_part
+from triggerforge.reasons import said_once
+from triggerforge.report.blocks import Table
 from triggerforge.report.material import MODELS, Material, not_run
 from triggerforge.report.numbers import (
     DASH,
@@ -17,8 +19,19 @@ from triggerforge.report.numbers import (
     share,
 )
 from triggerforge.report.plots.latency import engine_label
+from triggerforge.report.quality import (
+    auc_range,
+    chance,
+    minus_float,
+    no_better_than_chance,
+    quality_line,
+    signed,
+)
+from triggerforge.report.quick import banner
 from triggerforge.report.style import MODEL_NAMES
 from triggerforge.report.tables.parity import Verdict, has_to_be_exact, is_exact, verdict
+from triggerforge.report.tables.provenance import mixture
+from triggerforge.report.tables.working_points import headline
 
 
 @dataclass(frozen=True)
@@ -48,7 +61,12 @@ class Summary:
     engines: tuple[Engine, ...]
     tiles: tuple[Tile, ...]
     missed_budget: str
-    not_run: tuple[tuple[str, str], ...]
+    quick: tuple[str, ...]
+    """the banner of a quick run; empty for a whole one"""
+    warnings: tuple[tuple[str, str], ...]
+    """(headline, what it is) of what a reader must know before the figures"""
+    working_points: Table | None
+    """of the model nearest to the hardware; None without rates"""
 
 
 def summarize(material: Material) -> Summary:
@@ -60,8 +78,30 @@ def summarize(material: Material) -> Summary:
         tiles=(_quality(material), _size(material), _fabric(material), _area(material))
         + _software(material),
         missed_budget=str(material.get("compression", "target_missed") or ""),
-        not_run=tuple(not_run(material.result)),
+        quick=banner(material.result),
+        warnings=tuple(_warnings(material)),
+        working_points=headline(material),
     )
+
+
+def reasons(material: Material, blocks: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What was not run, by the record and by the `blocks` of the page without it: each reason once."""
+    recorded = [
+        (what, why) for what, why in not_run(material.result) if not what.startswith("trigger.")
+    ]
+    return said_once([*recorded, *blocks])
+
+
+def _warnings(material: Material) -> Iterator[tuple[str, str]]:
+    poor = [
+        MODEL_NAMES[m] for m in MODELS if no_better_than_chance(material.get("metrics", m) or {})
+    ]
+    if poor:
+        line = quality_line(material.result)
+        told = "" if banner(material.result) else f"{line[:1].upper()}{line[1:]}."
+        yield f"No better than chance: {', '.join(poor)}.", told
+    if mixed := mixture(material):
+        yield "Mixed software.", mixed
 
 
 def _sentence(material: Material) -> str:
@@ -100,22 +140,24 @@ def _engine(name: str, entries: list[Mapping[str, Any]]) -> Engine:
 def _quality(material: Material) -> Tile:
     """Accuracy; of an anomaly score the range of the signals' AUC."""
     scored = bool(material.background)
+    base = chance(material.get("metrics", "float") or material.get("metrics", "quantized") or {})
     lines = []
     for model in MODELS:
         found = material.get("metrics", model) or {}
         value = percent(found.get("accuracy"), found.get("accuracy_err"))
         if scored:
-            value = _range(found.get("auc"))
+            value = auc_range(found) or DASH
         events = f", {len(s):,} events" if (s := material.scores.get(model)) is not None else ""
         engine = f" ({found['engine']})" if found.get("engine") else ""
-        lines.append((value, f"{MODEL_NAMES[model]}{engine}{events}"))
+        less = minus_float(material.result, model)
+        change = ""
+        if finite(less.get("accuracy")) is not None:
+            words = signed(less.get("accuracy"), less.get("accuracy_err"), "%", 100.0)
+            change = f": {words} against float"
+        lines.append((value, f"{MODEL_NAMES[model]}{engine}{events}{change}"))
     title = "AUC of the signals, test events" if scored else "Accuracy on test events"
-    return Tile(title, tuple(lines))
-
-
-def _range(areas: Any) -> str:
-    found = [v for a in areas.values() if (v := finite(a)) is not None] if areas else []
-    return f"{number(min(found), 3)} to {number(max(found), 3)}" if found else DASH
+    note = "chance: 0.5" if scored else base.words if base is not None else ""
+    return Tile(title, tuple(lines), note)
 
 
 def _size(material: Material) -> Tile:

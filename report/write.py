@@ -11,9 +11,9 @@ from triggerforge import __version__
 from triggerforge.config.report import ReportConfig
 from triggerforge.report.blocks import NotRun
 from triggerforge.report.figure import css_color
-from triggerforge.report.material import gather
+from triggerforge.report.material import Material, gather, reading
 from triggerforge.report.sections import SECTIONS
-from triggerforge.report.summary import summarize
+from triggerforge.report.summary import reasons, summarize
 from triggerforge.runfolder import write_atomic
 
 
@@ -25,7 +25,12 @@ def write_report(
     `folders` maps stage names to the folders of finished stages. What was not run is marked as such.
     Raises ArtifactError if the result is of another version, or if a stage's file is damaged.
     """
-    material = gather(config, result, folders)
+    write_page(gather(config, result, folders), path)
+
+
+def write_page(material: Material, path: Path) -> None:
+    """Writes the report of what was gathered to `path`, whole or not at all."""
+    config, result = material.config, material.result
     sections = [
         (section, [(block, block.build(material)) for block in section.blocks])
         for section in SECTIONS
@@ -37,6 +42,8 @@ def write_report(
         for block, built in blocks
         if isinstance(built, NotRun)
     ]
+    with reading("the summary"):
+        summary, left_out = summarize(material), reasons(material, missing)
     page = (
         _environment()
         .get_template("report.html")
@@ -44,10 +51,11 @@ def write_report(
             name=material.name,
             experiment=config.experiment,
             label=config.label,
-            summary=summarize(material),
+            summary=summary,
             sections=sections,
-            missing=missing,
-            context=material.get("context") or {},
+            missing=left_out,
+            git=material.get("context", "git") or {},
+            seed=material.get("context", "seed"),
             version=__version__,
         )
     )

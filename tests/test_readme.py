@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from triggerforge.cli import build_parser
 from triggerforge.config.load import load_config
+from triggerforge.pipeline import STAGES
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -54,3 +56,14 @@ def test_make_targets_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", text, re.MULTILINE))
     for page in PAGES:
         assert set(re.findall(r"`make ([a-z]+)`", page.read_text())) <= targets
+
+
+def test_each_verb_has_the_function_that_the_readme_names() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| `(triggerforge[\w.]+)` \|$", PAGES[0].read_text(), re.MULTILINE
+    )
+    verbs = {stage.name for stage in STAGES if stage.name != "scores"} | {"score", "verify"}
+    assert {verb for verb, _ in rows} == verbs
+    for _, path in rows:
+        module, _, name = path.rpartition(".")
+        assert callable(getattr(import_module(module), name))

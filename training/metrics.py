@@ -3,6 +3,8 @@
 Every class is looked at against all others together (one versus rest). The score of class c is
 z_c - log sum_{j != c} exp(z_j), the log-odds of its softmax probability, which does not run into
 the ends of floating point as the probability does.
+
+Weights may be negative: they count with their sign (triggerforge.data.weights).
 """
 
 from collections.abc import Sequence
@@ -12,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv, logsumexp
 
+from triggerforge.data.weights import effective, rising, share
 from triggerforge.errors import DataError
 
 SIGNAL_EFFICIENCIES = (0.3, 0.5)
@@ -81,14 +84,26 @@ def auc(
     The error is that of DeLong, DeLong and Clarke-Pearson (Biometrics 44 (1988) 837): the area is
     the mean over signal events of the part of background below them (ties count half), and the
     same with the two exchanged; the variances of these two means add up. With event weights, means
-    and variances are the weighted ones.
+    and variances are the weighted ones; with negative ones the area is that of the ROC, which rises.
+    """
+    below, above = placements(score, signal, weight)
+    ws, wb = np.asarray(weight)[signal], np.asarray(weight)[~signal]
+    signal_eff, background_eff = _roc(np.asarray(score), signal, np.asarray(weight, np.float64))
+    area = float(np.trapezoid(signal_eff, background_eff))
+    variance = _variance_of_mean(below, area, ws) + _variance_of_mean(above, area, wb)
+    return area, float(np.sqrt(variance))
+
+
+def placements(
+    score: NDArray[Any], signal: NDArray[np.bool_], weight: NDArray[Any]
+) -> tuple[Array, Array]:
+    """For each signal event the part of background below it, for each background event that of signal above.
+
+    Scores (N,), truth (N,), weights (N,); equal scores count half. The mean of either is the AUC.
     """
     s, b = np.asarray(score)[signal], np.asarray(score)[~signal]
     ws, wb = np.asarray(weight)[signal], np.asarray(weight)[~signal]
-    below, above = _part_below(s, b, wb), 1 - _part_below(b, s, ws)
-    area = float(np.average(below, weights=ws))
-    variance = _variance_of_mean(below, area, ws) + _variance_of_mean(above, area, wb)
-    return area, float(np.sqrt(variance))
+    return _part_below(s, b, wb), 1 - _part_below(b, s, ws)
 
 
 def rejection(
@@ -100,7 +115,7 @@ def rejection(
     limit is the classical one of Garwood (Biometrika 28 (1936) 437) at 95 %, for a Poisson count.
     """
     curve = _roc(np.asarray(score), signal, np.asarray(weight, np.float64))
-    background = _effective(np.asarray(weight)[~signal])
+    background = effective(np.asarray(weight)[~signal])
     eps = float(np.interp(efficiency, *curve))
     passed = eps * background
     entry: dict[str, Any] = {"value": None, "err": None, "passed": passed}
@@ -126,7 +141,7 @@ def _roc(score: NDArray[Any], signal: NDArray[np.bool_], w: Array) -> tuple[Arra
     # events of equal score pass together: only the last of them is a point of the curve
     last = np.concatenate([np.flatnonzero(np.diff(ranked)), [len(ranked) - 1]])
     passed = [np.cumsum(np.where(kind[order], w[order], 0.0))[last] for kind in (signal, ~signal)]
-    signal_eff, background_eff = (np.concatenate([[0.0], p / p[-1]]) for p in passed)
+    signal_eff, background_eff = (rising(np.concatenate([[0.0], p])) / p[-1] for p in passed)
     return signal_eff, background_eff
 
 
@@ -137,23 +152,22 @@ def _one_versus_rest(logits: NDArray[Any], y: NDArray[Any], w: Array, cls: int) 
 
 
 def _accuracy(logits: NDArray[Any], y: NDArray[Any], w: Array) -> tuple[float, float]:
-    """The weighted part of right answers and its binomial error."""
-    value = float(np.average(np.argmax(logits, axis=1) == y, weights=w))
-    return value, float(np.sqrt(max(0.0, value * (1 - value)) / _effective(w)))
-
-
-def _effective(w: NDArray[Any]) -> float:
-    """The number of unweighted events with the same relative error: (sum w)^2 / sum w^2."""
-    w = np.asarray(w, np.float64)
-    return float(w.sum() ** 2 / (w**2).sum())
+    """The weighted part of right answers and its error; binomial for weights of 1."""
+    right = np.argmax(logits, axis=1) == y
+    value = float(share(w[right].sum(), w.sum()))
+    return value, float(np.sqrt((w**2 * (right - value) ** 2).sum()) / w.sum())
 
 
 def _part_below(x: NDArray[Any], others: NDArray[Any], w: NDArray[Any]) -> Array:
     """For each x the weighted part of `others` below it; equal ones count half."""
     order = np.argsort(others, kind="stable")
-    total = np.concatenate([[0.0], np.cumsum(np.asarray(w, np.float64)[order])])
     ranked = others[order]
-    low, high = np.searchsorted(ranked, x, "left"), np.searchsorted(ranked, x, "right")
+    # sums are known between the values, not among equal ones
+    edges = np.concatenate([[0], np.flatnonzero(np.diff(ranked)) + 1, [len(ranked)]])
+    sums = np.concatenate([[0.0], np.cumsum(np.asarray(w, np.float64)[order])])
+    total = rising(sums[edges])
+    low, high = (np.searchsorted(ranked, x, side) for side in ("left", "right"))
+    low, high = np.searchsorted(edges, low), np.searchsorted(edges, high)
     part: Array = (total[low] + total[high]) / (2 * total[-1])
     return part
 
@@ -162,8 +176,8 @@ def _variance_of_mean(values: Array, mean: float, w: NDArray[Any]) -> float:
     """Variance of a weighted mean; for equal weights the sample variance over n."""
     v = np.asarray(w, np.float64) / np.sum(w, dtype=np.float64)
     spread = float((v**2 * (values - mean) ** 2).sum())
-    effective = _effective(v)
-    return spread * effective / (effective - 1) if effective > 1 else spread
+    events = effective(v)
+    return spread * events / (events - 1) if events > 1 else spread
 
 
 def require_usable(
@@ -187,9 +201,9 @@ def require_usable(
             f"{columns[first[1]]!r} in event {first[0]}; look at the model's inputs and weights"
         )
     sums = np.bincount(y, weight, minlength=len(classes))
-    missing = [c for c, s in zip(classes, sums, strict=True) if s <= 0]
+    missing = [f"{c} ({s:g})" for c, s in zip(classes, sums, strict=True) if not s > 0]
     if missing:
         raise DataError(
-            f"no events (or no positive sum of weights) of {', '.join(missing)} among {len(y)}; "
+            f"no events, or weights that sum to no more than 0, of {', '.join(missing)} among {len(y)}; "
             "metrics need every class: use more events or leave the class out of `data.classes`"
         )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from triggerforge.config.train import TrainConfig
 from triggerforge.data.dataset import Dataset
+from triggerforge.data.weights import magnitudes
 from triggerforge.errors import ConfigError, DataError
 
 _CHUNK = 65_536
@@ -51,6 +52,12 @@ def network_inputs(data: Dataset, quantized: bool) -> NDArray[np.float32]:
     return out
 
 
+def fitting_weights(data: Dataset) -> NDArray[np.float32]:
+    """The events' weights (N,) in a fit: see `triggerforge.data.weights.magnitudes`."""
+    found: NDArray[np.float32] = magnitudes(data.weight, data.y, data.classes, "fitted")
+    return found
+
+
 def to_tensors(
     data: Dataset,
     config: TrainConfig,
@@ -59,7 +66,7 @@ def to_tensors(
     target: NDArray[np.float32] | None = None,
 ) -> Tensors:
     """`data` on the device; `classes` (C,) are the class weights, `target` (N,) stands for labels."""
-    weight = classes[data.y] * (data.weight if config.event_weights else 1.0)
+    weight = classes[data.y] * (fitting_weights(data) if config.event_weights else 1.0)
     if weight.sum() <= 0:
         raise DataError(
             f"the weights of {len(data)} events sum to {weight.sum():g}; they must sum to more than "

@@ -31,9 +31,11 @@ from triggerforge.training.objectives import (
     Objective,
     Unsupervised,
 )
+from triggerforge.training.rebuilt import require_rebuilt
 from triggerforge.training.task import Task, summary
 from triggerforge.training.tensors import (
     class_weights,
+    fitting_weights,
     network_inputs,
     require_all_classes,
     to_tensors,
@@ -98,9 +100,16 @@ def _fit(
     ones = np.ones(len(splits.classes))
     weights = ones if task.scores else class_weights(splits.train, config)
     with deterministic(seed, config.threads, device):
-        module = build_module(architecture, splits.contract, len(task.outputs), folder)
+        outputs = len(task.outputs)
+        module = build_module(architecture, splits.contract, outputs, folder)
         name = str(config.model.name or config.model.class_name)
         require_objective(module, name, task.scores, targets is not None)
+        require_rebuilt(
+            module,
+            lambda: build_module(architecture, splits.contract, outputs, folder),
+            splits.contract,
+            name,
+        )
         events = (
             to_tensors(part, config, weights, device, target)
             for part, target in zip(parts, targets or (None, None), strict=True)
@@ -131,7 +140,7 @@ def _targets(config: TrainConfig, teacher: TrainedModel, splits: Splits) -> Targ
     """The teacher's score of both parts, as the student is to give it."""
     parts = (splits.train, splits.validation)
     scores = [teacher.predict(network_inputs(p, config.quantized_inputs))[:, 0] for p in parts]
-    form = LogScore.of(scores[0], splits.train.weight)
+    form = LogScore.of(scores[0], fitting_weights(splits.train))
     return form(scores[0]), form(scores[1])
 
 

@@ -64,8 +64,8 @@ def rates_text(
 def _refusals(points: Points, asked: bool) -> list[str]:
     """Lines on what was refused; an error where the rate was asked for and no model has it."""
     if asked and points.refused and not points.found:
-        raise RateError("; ".join(dict.fromkeys(points.refused.values())))
-    return [f"refused: {what}: {why}" for what, why in points.refused.items()]
+        raise RateError("; ".join(f"{what}: {why}" for what, why in points.refusals))
+    return [f"refused: {what}: {why}" for what, why in points.refusals]
 
 
 def _identity(run: Path) -> dict[str, object]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triggerforge.data.weights import rising
 from triggerforge.errors import DataError, RateError
 from triggerforge.trigger.intervals import (
     ONE_SIGMA,
@@ -52,8 +53,9 @@ class Rate:
 class RateCurve:
     """Background scores (N,) and weights (N,), sorted once; rates for any threshold.
 
-    Raises DataError if there are no events, if a score or weight is NaN or infinite, if a weight is
-    negative, or if all are 0.
+    Weights may be negative: they count with their sign, and the rate rises as the threshold falls all
+    the same (triggerforge.data.weights). Raises DataError if there are no events, if a score or weight
+    is NaN or infinite, or if the weights do not sum to more than 0.
     """
 
     def __init__(
@@ -70,8 +72,11 @@ class RateCurve:
         """falling"""
         w = np.asarray(weight, np.float64)[order]
         self._sums = np.concatenate([[0.0], np.cumsum(w)])
+        if np.min(w) < 0:
+            known = np.concatenate([[0], self.steps])
+            self._sums = np.interp(np.arange(len(w) + 1), known, rising(self._sums[known]))
         self._squares = np.concatenate([[0.0], np.cumsum(w**2)])
-        self._running_heaviest = np.maximum.accumulate(w)
+        self._running_heaviest = np.maximum.accumulate(np.abs(w))
         self.method = method
         self._neighbourhood = neighbourhood
         self.total_khz = REVOLUTION_KHZ * colliding_bunches
@@ -164,11 +169,9 @@ def require_scores(score: NDArray[Any], weight: NDArray[Any], what: str) -> None
                 f"{what}: {int(bad.sum())} of {len(values)} {name} are NaN or infinite, the first in "
                 f"event {int(np.argmax(bad))}; mend the events or the model, then run again"
             )
-    if np.min(weight) < 0:
-        count = int((np.asarray(weight) < 0).sum())
+    total = float(np.sum(weight, dtype=np.float64))
+    if not total > 0:
         raise DataError(
-            f"{what}: {count} of {len(weight)} weights are negative, the least {np.min(weight):g}; "
-            "a rate needs weights of at least 0: use a sample without subtractions"
+            f"{what}: the {len(weight)} weights sum to {total:g}; they must sum to more than 0: use more "
+            "events, or look at data.weights"
         )
-    if not np.any(np.asarray(weight) > 0):
-        raise DataError(f"{what}: all {len(weight)} weights are 0; look at data.weights")

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from triggerforge.data.weights import rising
 from triggerforge.trigger.intervals import Array
 from triggerforge.trigger.score import Scored
 from triggerforge.trigger.threshold import smallest_rate
@@ -40,6 +41,6 @@ def _efficiency(model: Scored, name: str, thresholds: Array) -> Array:
     score = model.score[kept]
     order = np.argsort(-score, kind="stable")
     weight = model.test.weight[kept].astype(np.float64)[order]
-    sums = np.concatenate([[0.0], np.cumsum(weight)])
+    sums = rising(np.concatenate([[0.0], np.cumsum(weight)]))
     found: Array = sums[np.searchsorted(-score[order], -thresholds, side="right")] / sums[-1]
     return found

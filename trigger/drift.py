@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2, kstwobign
 
 from triggerforge.config.trigger import DriftConfig
+from triggerforge.data.weights import effective, rising
 from triggerforge.errors import DataError
 
 _BINS = 10
@@ -37,7 +38,7 @@ def drifts(pairs: Mapping[str, tuple[Sample, Sample]], config: DriftConfig) -> l
 
     An alarm: the stability index exceeds what chance gives by more than `config.psi`, or the KS
     test's p-value is below `config.p_value` divided by the number of rows (Bonferroni). Raises
-    DataError for empty samples, NaN and negative weights.
+    DataError for empty samples, NaN, and weights that do not sum to more than 0.
     """
     tests = max(1, len(pairs))
     rows = []
@@ -86,18 +87,13 @@ def kolmogorov(reference: Sample, now: Sample) -> tuple[float, float]:
     return distance, float(kstwobign.sf(distance * np.sqrt(n * m / (n + m))))
 
 
-def effective(weight: NDArray[Any]) -> float:
-    """(Σ w)² / Σ w²."""
-    w = np.asarray(weight, np.float64)
-    return float(w.sum() ** 2 / (w**2).sum())
-
-
 def _cumulative(
     values: NDArray[Any], weight: NDArray[Any], points: NDArray[Any]
 ) -> NDArray[np.float64]:
     order = np.argsort(values, kind="stable")
     sums = np.concatenate([[0.0], np.cumsum(np.asarray(weight, np.float64)[order])])
-    part: NDArray[np.float64] = sums[np.searchsorted(values[order], points, "right")] / sums[-1]
+    reached = sums[np.searchsorted(values[order], points, "right")]
+    part: NDArray[np.float64] = rising(np.concatenate([[0.0], reached]))[1:] / sums[-1]
     return part
 
 
@@ -107,5 +103,5 @@ def _require(what: str, values: NDArray[Any], weight: NDArray[Any]) -> None:
         raise DataError(
             f"{what}: {len(values)} values, {bad} of them NaN or infinite; mend the data"
         )
-    if np.min(weight) < 0 or not np.sum(weight) > 0:
-        raise DataError(f"{what}: weights must be at least 0 and not all 0; look at data.weights")
+    if not np.sum(weight, dtype=np.float64) > 0:
+        raise DataError(f"{what}: the weights must sum to more than 0; look at data.weights")

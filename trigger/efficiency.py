@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from triggerforge.training.differences import Difference, paired_mean
 from triggerforge.trigger.curve import require_scores
 from triggerforge.trigger.intervals import ONE_SIGMA, Method, Tally, interval
 
@@ -20,14 +21,6 @@ class Efficiency:
     high: float
     events: int
     """signal events looked at"""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The efficiency of one model less that of another, on the same events."""
-
-    value: float
-    err: float
 
 
 def efficiency(
@@ -51,11 +44,6 @@ def paired(
 ) -> Difference:
     """How much more of the same events (N,) passes one trigger than the other.
 
-    Events that pass both, or neither, do not add to the error, which is that of McNemar's test
-    (Psychometrika 12 (1947) 153) for weighted events: sqrt(Σ w² (d - <d>)²) / Σ w with d = -1, 0, 1.
+    Events that pass both, or neither, do not add to the error.
     """
-    w = np.asarray(weight, np.float64)
-    change = passed.astype(np.float64) - reference
-    mean = float(np.average(change, weights=w))
-    err = float(np.sqrt((w**2 * (change - mean) ** 2).sum()) / w.sum())
-    return Difference(mean, err)
+    return paired_mean(passed.astype(np.float64) - reference, weight)

@@ -43,14 +43,16 @@ class Tally:
 
     @classmethod
     def of(cls, accepted: NDArray[np.bool_], weight: NDArray[Any]) -> "Tally":
-        """The sums for events (N,) with weights (N,)."""
+        """The sums for events (N,) with weights (N,), which sum to more than 0."""
         w = np.asarray(weight, np.float64)
+        passed, failed = w[accepted].sum(), w[~accepted].sum()
         return cls(
-            passed=w[accepted].sum(),
+            # negative weights may leave less than none, or more than all
+            passed=np.clip(passed, 0.0, max(passed + failed, 0.0)),
             passed_squares=(w[accepted] ** 2).sum(),
-            failed=w[~accepted].sum(),
+            failed=np.clip(failed, 0.0, max(passed + failed, 0.0)),
             failed_squares=(w[~accepted] ** 2).sum(),
-            heaviest=w.max(initial=0.0),
+            heaviest=np.abs(w).max(initial=0.0),
         )
 
     @property

@@ -42,8 +42,7 @@ def rates(
     models = read_scores(config, splits.test, run, formats)
     seeds = decisions(config.menu, collect(config.objects, splits.test)) if config.menu else {}
     points = working_points(models, config.target_rates)
-    for reason in dict.fromkeys(points.refused.values()):
-        names = ", ".join(what for what, why in points.refused.items() if why == reason)
+    for names, reason in points.refusals:
         say(f"trigger: no working point for {names}: {reason}")
     hardware = models[-1]
     mine = [point for point in points.found if point.model == hardware.model]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from triggerforge.trigger.curve import rate_of
+from triggerforge.trigger.curve import rate_of, require_scores
 from triggerforge.trigger.intervals import Array, Tally
 from triggerforge.trigger.score import Scored
 from triggerforge.trigger.turnon import require_observable
@@ -30,13 +30,17 @@ def rate_in_slices(
     """One entry a working point: rates [kHz] in slices of the observable, as plain values.
 
     A slice's rate is that which all crossings together would have, were they all as in the slice.
+    Raises DataError where the weights of a slice do not sum to more than 0.
     `p_value`: of chi² for one rate in all slices, with the errors that one rate gives; `alarm` where
     it is below `trigger.drift.p_value`. Raises ConfigError if the data lacks the observable.
     """
     require_observable(observable, model.test, where)
-    kept = model.background & (model.test.weight > 0)
+    kept = model.background & (model.test.weight != 0)
     weight = model.test.weight[kept].astype(np.float64)
     edges, place = slice_numbers(model.test.observables[observable][kept], model.config.slices)
+    for i in range(place.max() + 1):
+        what = f"{observable} from {edges[i]:g} to {edges[i + 1]:g} (trigger.slices)"
+        require_scores(np.zeros(np.count_nonzero(place == i)), weight[place == i], what)
     entries = []
     for point in points:
         passed = model.score[kept] >= point.threshold.value

@@ -48,10 +48,10 @@ def threshold_for(curve: RateCurve, target_khz: float, min_events: float) -> Thr
     no positive number, below what the sample supports, or above the rate of bunch crossings.
     """
     if not (np.isfinite(target_khz) and target_khz > 0):
-        raise RateError(f"a target rate of {target_khz:g} kHz; allowed are positive numbers")
+        raise RateError(f"{asked(target_khz)}; allowed are positive numbers")
     if target_khz > curve.total_khz * _ROUNDING:
         raise RateError(
-            f"a target rate of {target_khz:g} kHz is above {curve.total_khz:.6g} kHz, the rate of "
+            f"{asked(target_khz)} is above {curve.total_khz:.6g} kHz, the rate of "
             "bunch crossings; ask for less, or set trigger.colliding_bunches"
         )
     smallest = smallest_rate(curve, min_events)
@@ -62,6 +62,11 @@ def threshold_for(curve: RateCurve, target_khz: float, min_events: float) -> Thr
     low, high = threshold_interval(curve, target_khz)
     value = float(curve.scores[curve.steps[step] - 1])
     return Threshold(value, low, high, curve.rate(value))
+
+
+def asked(target_khz: float) -> str:
+    """How a refusal begins: what was asked for."""
+    return f"a target rate of {target_khz:g} kHz"
 
 
 def threshold_interval(
@@ -105,7 +110,7 @@ def _too_small(curve: RateCurve, target: float, smallest: float, min_events: flo
             f"{curve.step_rates[0]:.4g} kHz: the score saturates or is coarse)"
         )
     return (
-        f"a target rate of {target:g} kHz is below {smallest:.4g} kHz, the smallest that "
+        f"{asked(target)} is below {smallest:.4g} kHz, the smallest that "
         f"{len(curve)} background events support with {min_events:g} effective events passing{top}; "
         "ask for at least that, or use more background"
     )

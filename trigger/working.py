@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triggerforge.errors import RateError
+from triggerforge.reasons import said_once
 from triggerforge.result import RateRow
+from triggerforge.training.differences import Difference
 from triggerforge.trigger.curve import Rate
-from triggerforge.trigger.efficiency import Difference, Efficiency, efficiency, paired
+from triggerforge.trigger.efficiency import Efficiency, efficiency, paired
 from triggerforge.trigger.grid import to_lsb
 from triggerforge.trigger.score import Scored
-from triggerforge.trigger.threshold import Threshold, threshold_for
+from triggerforge.trigger.threshold import Threshold, asked, threshold_for
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,11 @@ class Points:
     refused: Mapping[str, str]
     """"model at target" → reason"""
 
+    @property
+    def refusals(self) -> list[tuple[str, str]]:
+        """(what was refused, reason), each reason once."""
+        return said_once(self.refused.items())
+
 
 def working_points(models: Iterable[Scored], targets: Iterable[float]) -> Points:
     """Every model at every target rate [kHz], the float model first so that others compare with it.
@@ -81,7 +88,9 @@ def working_points(models: Iterable[Scored], targets: Iterable[float]) -> Points
             try:
                 point = working_point(model, target)
             except RateError as error:
-                refused[f"{model.model} at {target:g} kHz"] = str(error)
+                # the key names the target; without it a reason that others share is the same text
+                why = str(error).removeprefix(f"{asked(target)} is ")
+                refused[f"{model.model} at {target:g} kHz"] = why
                 continue
             if model is reference:
                 base = point.threshold.value

@@ -96,12 +96,19 @@ def _restrict(limits: Limits) -> None:
         os.dup2(silent, stream)
     sys.dont_write_bytecode = True
     faulthandler.disable()  # the outcome names the signal
-    for name, limit in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_CPU, limits.seconds),
-        (resource.RLIMIT_AS, _address_space() + limits.memory),
-    ):
-        resource.setrlimit(name, (limit, limit))
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_CPU, limits.seconds)
+    _lower(resource.RLIMIT_AS, _address_space() + limits.memory)
+
+
+def _lower(name: int, limit: int) -> None:
+    resource.setrlimit(name, (limit, resource.getrlimit(name)[1]))
+
+
+def _free_memory() -> None:
+    """Takes the limit off: the outcome is told even if the task still holds all that it may."""
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
 
 def _address_space() -> int:
@@ -116,6 +123,7 @@ def watched(task: Callable[[], str]) -> Outcome:
     except Violation as violation:
         return Outcome("violation", str(violation))
     except BaseException as error:  # noqa: BLE001  what a task raises is the result
+        _free_memory()
         if any(isinstance(e, MemoryError) for e in _causes(error)):
             return Outcome("memory", _shown(error))
         if not isinstance(error, TriggerForgeError):

@@ -15,6 +15,7 @@ from triggerforge.benchmark.suite.plot import write_plots
 from triggerforge.benchmark.suite.run import Record, float_engines, run_suite
 from triggerforge.benchmark.suite.sizes import QUICK, Sizes
 from triggerforge.benchmark.suite.tables import headlines, sheets
+from triggerforge.border import answer
 from triggerforge.errors import TriggerForgeError
 from triggerforge.progress import say
 from triggerforge.runfolder import write_atomic
@@ -95,4 +96,4 @@ def _seconds(text: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(main, "triggerforge.benchmark.suite"))

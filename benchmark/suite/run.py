@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,10 +19,11 @@ from triggerforge.benchmark.suite.roofline import measure_rooflines
 from triggerforge.benchmark.suite.scaling import measure_scaling
 from triggerforge.benchmark.suite.sizes import Sizes
 from triggerforge.benchmark.suite.work import count_work
-from triggerforge.config.benchmark import Exact, LatencyConfig
+from triggerforge.config.benchmark import LatencyConfig
 from triggerforge.export.files import FLOAT_FILE, write_onnx
 from triggerforge.export.float_model import float_onnx
 from triggerforge.export.runtime import ENGINES, EngineSource, Runtime
+from triggerforge.known_engines import KNOWN
 from triggerforge.progress import say
 from triggerforge.result import RESULT_VERSION, context
 from triggerforge.runfolder import write_json
@@ -35,8 +36,7 @@ Record = dict[str, Any]
 
 def float_engines() -> tuple[str, ...]:
     """The registered engines that run a float network."""
-    quantized = {*get_args(Exact), "hgq2"}
-    return tuple(name for name in ENGINES if name not in quantized)
+    return tuple(name for name in ENGINES if name not in KNOWN or KNOWN[name].model == "float")
 
 
 def run_suite(

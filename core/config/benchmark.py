@@ -1,24 +1,31 @@
 """Configuration of the stage `benchmark`."""
 
-from typing import Literal
+from typing import Annotated
 
-from pydantic import Field, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt
 
 from triggerforge.config.base import Config
+from triggerforge.errors import did_you_mean
+from triggerforge.known_engines import KNOWN
 
-Exact = Literal["alir", "onnxruntime-quantized", "native-int", "hls4ml", "rtl"]
-Engine = Literal[
-    Exact,
-    "hgq2",
-    "native",
-    "torch",
-    "torch-compile",
-    "onnxruntime",
-    "onnxruntime-cuda",
-    "onnxruntime-tensorrt",
-    "openvino",
-    "litert",
-]
+
+def _engine(name: str) -> str:
+    if name not in KNOWN:
+        raise ValueError(f"no engine {name!r}; {did_you_mean(name, KNOWN)}")
+    return name
+
+
+def _exact(name: str) -> str:
+    exact = [known for known in KNOWN if KNOWN[known].exact]
+    if name not in exact:
+        raise ValueError(f"no engine {name!r} that must be exact; {did_you_mean(name, exact)}")
+    return name
+
+
+Engine = Annotated[str, AfterValidator(_engine)]
+"""the name of an engine, `triggerforge.known_engines` or your own"""
+Exact = Annotated[str, AfterValidator(_exact)]
+"""the name of one that must agree with the reference bit for bit"""
 
 
 class ParityConfig(Config):

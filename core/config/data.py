@@ -1,6 +1,5 @@
 """Configuration of the stage `data`."""
 
-import glob
 import math
 from pathlib import Path
 from typing import Literal
@@ -9,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from triggerforge.config.base import Config
 from triggerforge.errors import DataError, did_you_mean
+from triggerforge.remote import files_of
 
 Format = Literal[
     "auto",
@@ -25,6 +25,8 @@ Format = Literal[
     "l1",
     "l1nano",
     "adc2021",
+    "regions",
+    "parquet",
 ]
 
 
@@ -66,6 +68,12 @@ class PrecisionConfig(Config):
     formats: dict[str, str] = Field(default_factory=dict)
     """Formats that you set yourself, by input: {deta: "ap_fixed<10,1,RND,SAT>"}. Such an input is
     neither centred nor shifted: the number in the file is the number in the hardware."""
+    padding: dict[str, float] = Field(default_factory=dict)
+    """What an input is where there is no particle, before the contract's offset and shift, by input:
+    {"(pt - 10) / 5": -2}. A model that others trained wants what its training had. The format is made
+    wide enough to hold it. Left out: 0 after the scaling. Only for `constituents`."""
+    padding_scaled: dict[str, float] = Field(default_factory=dict)
+    """The same after offset and shift: the number that the network sees."""
 
 
 class MappingConfig(Config):
@@ -73,35 +81,40 @@ class MappingConfig(Config):
     here takes the place of theirs, name by name."""
 
     tree: str | None = None
-    """Name of the tree. Left out: the preset's, or the file's only one."""
+    """Name of the TTree or RNTuple, with its folders where it lies in some (jetntuple/Jets). Left out:
+    the preset's, or the file's only one, or the one that is called Events, events, Delphes, …"""
     objects: str | None = None
     """Collection whose elements are the events of the network, such as Jet: `pt` then stands for
-    the branch Jet_pt, and an entry of the tree holds any number of events. Left out: one event for
-    each entry."""
+    the branch Jet_pt or Jet.pt, and an entry of the tree holds any number of events. Left out: one event
+    for each entry."""
     columns: dict[str, str] | None = None
     """Names for expressions of branches, one number an event: {jet_pt: "pt * (1 - rawFactor)"}.
     Jagged branches of other collections go through sum, count, any, all, min, max, first."""
     constituents: dict[str, str] | None = None
     """Names for expressions of branches, one number a constituent; pt, eta, phi, mass, or px, py,
-    pz, energy, and charge, pdgid serve for the derived quantities."""
+    pz, energy, and charge, pdgid serve for the derived quantities. With `objects` and without `links`:
+    of lists of lists, one list for each element."""
     candidates: str | None = None
     """Collection that holds the particles where they are found through an index table."""
     links: str | None = None
-    """The index table, such as FatJetPFCands: branches <links>_jetIdx and <links>_pFCandsIdx."""
+    """The index table, such as FatJetPFCands: it has one branch that ends in jetIdx (FatJetPFCands_jetIdx)
+    and one other that ends in Idx, the candidate's (FatJetPFCands_pFCandsIdx, FatJetPFCand_pfCandIdx)."""
 
 
 class DataConfig(Config):
     """Which events go in, what of them, and how they are parted."""
 
     source: tuple[str, ...] = ()
-    """Files or glob patterns, seen from the current folder. Left out: the generated events."""
+    """Files, glob patterns or URLs (root://, https://), seen from the current folder. A file of that very
+    name goes before a pattern. Left out: the generated events."""
     format: Format = "auto"
     """Layout of the files; `auto` finds out by looking into the first one."""
     inputs: InputsConfig = InputsConfig()
     """What the network sees."""
     classes: tuple[str, ...] = ()
     """Names of the classes in the order of the labels. Left out: all that the format has. A part of
-    them: events of the others are left out."""
+    them: events of the others are left out. For files that number their classes without naming them
+    (energyflow): all names, in the order of the numbers."""
     background: tuple[str, ...] = ()
     """Classes of ordinary events. Where given, the network has one output, how unlike them an event
     is. It learns from these classes alone, and input scales come from them alone: events of the other
@@ -115,7 +128,7 @@ class DataConfig(Config):
     weights: str | None = None
     """Expression for the event's weight. Left out: `weight` of generated crossings (l1), else 1."""
     mapping: MappingConfig = MappingConfig()
-    """For ROOT files: branches to inputs."""
+    """For ROOT files and parquet tables: branches to inputs."""
     chunk: int = Field(default=10_000, ge=1)
     """Entries of a file in memory at once."""
     max_events: int | None = Field(default=None, ge=3)
@@ -135,15 +148,10 @@ class DataConfig(Config):
     def input_files(self) -> list[Path]:
         """The files of `source`, sorted within each pattern; none where it was left out.
 
-        Raises DataError if a pattern matches nothing, or if a file is named twice.
+        Raises DataError if a pattern matches nothing, a URL cannot be fetched, or a file is named
+        twice; MissingToolError if the package for a URL is not installed.
         """
-        files: list[Path] = []
-        for pattern in self.source:
-            magic = glob.has_magic(pattern)
-            found = sorted(glob.glob(pattern, recursive=True)) if magic else [pattern]
-            if not found:
-                raise DataError(f"data.source: no file matches {pattern!r} in {Path.cwd()}")
-            files += [Path(name) for name in found]
+        files = [file for pattern in self.source for file in files_of(pattern)]
         _require_once(files)
         return files
 

@@ -1,17 +1,19 @@
 """From a YAML file to a RunConfig: every error names the key, what is allowed and the nearest key."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from triggerforge.config.run import RunConfig
+from triggerforge.config.yamlfile import parse_yaml, read_yaml
 from triggerforge.errors import ConfigError, did_you_mean
 
-_MAX_BYTES = 1_000_000
+_SHOWN = 80
+"""characters of a wrong value"""
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -22,7 +24,11 @@ def load_config(path: Path, settings: Sequence[str] = (), quick: bool = False) -
     Raises ConfigError, naming the culprit.
     """
     tree = read_yaml(path)
-    overlay = tree.pop("quick", None) or {}
+    overlay = {} if tree.get("quick") is None else tree["quick"]
+    if not isinstance(overlay, dict):
+        raise ConfigError(f"{path}: quick: {_short(overlay)} is no section; give keys and values")
+    tree.pop("quick", None)
+    whole = deepcopy(tree)
     if quick:
         if not overlay:
             raise ConfigError(f"{path} has no section `quick`; add one with the smaller sizes")
@@ -31,7 +37,8 @@ def load_config(path: Path, settings: Sequence[str] = (), quick: bool = False) -
     tree.setdefault("name", path.stem)
     for setting in settings:
         _apply(tree, setting)
-    return validated(RunConfig, tree, path)
+    config = validated(RunConfig, tree, path)
+    return config.made_quick(_sizes(overlay, config, whole)) if quick else config
 
 
 def validated(model: type[M], tree: Mapping[str, Any], path: Path) -> M:
@@ -39,41 +46,8 @@ def validated(model: type[M], tree: Mapping[str, Any], path: Path) -> M:
     try:
         return model.model_validate(tree)
     except ValidationError as error:
-        problems = "; ".join(_explain(dict(e), model) for e in error.errors())
+        problems = "; ".join(dict.fromkeys(_explain(dict(e), model) for e in error.errors()))
         raise ConfigError(f"{path}: {problems}") from error
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file of at most 1 MB; a key that stands twice is refused."""
-    try:
-        size = path.stat().st_size
-        text = path.read_text() if size <= _MAX_BYTES else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}; give the path of a YAML file") from error
-    if size > _MAX_BYTES:
-        raise ConfigError(f"{path} has {size} bytes; a configuration has at most {_MAX_BYTES}")
-    try:
-        tree = yaml.load(text, Loader=_StrictLoader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from error
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{path} holds {type(tree).__name__}; a configuration is `key: value`")
-    return tree
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, but a key that stands twice in a mapping is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
 
 
 def _overlay(tree: dict[str, Any], overlay: Mapping[str, Any]) -> None:
@@ -84,16 +58,47 @@ def _overlay(tree: dict[str, Any], overlay: Mapping[str, Any]) -> None:
             tree[key] = value
 
 
+def _sizes(
+    overlay: Mapping[str, Any], config: RunConfig, whole: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Each key of the quick section that changes something: its value in `config` and in the whole run.
+
+    The whole run's is None where the file without its quick section is no valid configuration.
+    """
+    try:
+        full = RunConfig.model_validate({"name": config.name, **whole}).model_dump(mode="json")
+    except ValidationError:
+        full = {}
+    mine = config.model_dump(mode="json")
+    found = {}
+    for path in _leaves(overlay):
+        quick, other = _at(mine, path), _at(full, path)
+        if quick != other:
+            found[".".join(path)] = {"quick": quick, "whole": other}
+    return found
+
+
+def _leaves(overlay: Mapping[str, Any], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    for key, value in overlay.items():
+        here = (*path, str(key))
+        found += _leaves(value, here) if isinstance(value, Mapping) else [here]
+    return found
+
+
+def _at(tree: Any, path: Sequence[str]) -> Any:
+    for key in path:
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree
+
+
 def _apply(tree: dict[str, Any], setting: str) -> None:
     """Sets "a.b.c=value" in the tree; the value is read as YAML."""
     path, equals, text = setting.partition("=")
     keys = path.strip().split(".")
     if not equals or not all(keys):
         raise ConfigError(f"--set {setting!r} is not of the form section.key=value")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {setting!r}: the value is not YAML: {error}") from error
+    value = parse_yaml(text, f"--set {setting!r}: the value is not YAML")
     for key in keys[:-1]:
         child = tree.get(key)
         tree[key] = child if isinstance(child, dict) else {}
@@ -109,7 +114,13 @@ def _explain(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
         return f"unknown key {where!r}; {did_you_mean(location[-1], known)}"
     if problem["type"] == "missing":
         return f"the key {where!r} is missing; give it a value"
-    return f"{where}: {problem['msg']}; it is {problem['input']!r}"
+    return f"{where}: {' '.join(problem['msg'].split())}; it is {_short(problem['input'])}"
+
+
+def _short(value: Any) -> str:
+    """A wrong value on one line, cut where it is long."""
+    shown = repr(value)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
 
 
 def _fields_at(location: Sequence[str], model: type[BaseModel]) -> list[str]:

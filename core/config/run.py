@@ -1,6 +1,8 @@
 """The whole configuration of a run: one section a stage, in the order in which they run."""
 
-from pydantic import Field, model_validator
+from typing import Any
+
+from pydantic import Field, PrivateAttr, model_validator
 
 from triggerforge.config.base import Config
 from triggerforge.config.benchmark import BenchmarkConfig
@@ -39,6 +41,21 @@ class RunConfig(Config):
     """Rates and working points; left out where the events do not stand for bunch crossings."""
     report: ReportConfig = ReportConfig()
     """The HTML report."""
+    _quick: dict[str, dict[str, Any]] | None = PrivateAttr(default=None)
+
+    def made_quick(self, sizes: dict[str, dict[str, Any]]) -> "RunConfig":
+        """This configuration, marked as the small size of another one.
+
+        `sizes`: key → {"quick": its value here, "whole": that of the whole run}, as JSON holds them.
+        """
+        marked = self.model_copy()
+        marked._quick = sizes
+        return marked
+
+    @property
+    def quick(self) -> dict[str, dict[str, Any]] | None:
+        """What --quick has made small, as in `made_quick`; None for a whole run."""
+        return self._quick
 
     @model_validator(mode="after")
     def _rates_have_a_background(self) -> "RunConfig":

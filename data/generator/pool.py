@@ -2,12 +2,21 @@
 
 import io
 import os
+import signal
+import sys
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, suppress
-from multiprocessing import active_children, get_context, parent_process
+from contextlib import closing, contextmanager, suppress
+from multiprocessing import (
+    active_children,
+    connection,
+    current_process,
+    get_context,
+    parent_process,
+)
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +26,10 @@ from triggerforge.errors import DataError, TriggerForgeError
 from triggerforge.runfolder import write_atomic
 
 SUFFIX = ".npz"
+_NO_GUARD = 77
+"""status of a worker that runs the script that started it"""
+_LAST_WORD_S = 1.0
+"""for a worker that is gone, until the system says so"""
 
 
 def make_chunks(tasks: Sequence[Task], folder: Path, workers: int) -> Generator[Task, None, None]:
@@ -54,39 +67,86 @@ def available_cores() -> int:
 
 
 def _in_processes(tasks: Sequence[Task], folder: Path, workers: int) -> Generator[Task, None, None]:
+    if getattr(current_process(), "_inheriting", False):
+        os._exit(_NO_GUARD)  # a worker that begins, and runs the script that started it
     others = set(active_children())
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_die_with_parent)
     # all workers before the pool's own thread, as with fork: one that dies while the next is started
     # ends that thread in a traceback ("dictionary changed size"; Python 3.11)
     pool._safe_to_dynamically_spawn_children = False  # type: ignore[attr-defined]
+    started: list[BaseProcess] = []
     try:
-        running = _submitted(pool, tasks, folder)
+        running = _submitted(pool, tasks, folder, started, others)
         while running:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 future.result()
                 yield running.pop(future)
     except BrokenProcessPool as error:
-        # a worker that was starting while another died waits for work for ever, and shutdown for it
-        for straggler in set(active_children()) - others:
-            straggler.kill()
-        raise TriggerForgeError(
-            "a generator process was killed, often for want of memory; run again with fewer "
-            "generate.workers: finished chunks are kept"
-        ) from error
+        raise TriggerForgeError(_what_broke(started)) from error
     finally:
+        # nobody waits for the chunks that are being made when something went wrong: what is finished is
+        # kept. A worker that was starting while another died would wait for work for ever
+        for worker in {*started, *active_children()} - others if sys.exception() else ():
+            worker.kill()
         with suppress(OSError):  # as in `_submitted`
             pool.shutdown(cancel_futures=True)
 
 
 def _submitted(
-    pool: ProcessPoolExecutor, tasks: Sequence[Task], folder: Path
+    pool: ProcessPoolExecutor,
+    tasks: Sequence[Task],
+    folder: Path,
+    started: list[BaseProcess],
+    others: set[BaseProcess],
 ) -> dict[Future[None], Task]:
+    """The running tasks; `started` is filled with the processes that make them."""
     try:
-        return {pool.submit(_work, task, folder): task for task in tasks}
+        with _deaf():
+            first = {pool.submit(_work, tasks[0], folder): tasks[0]}
+            started += set(active_children()) - others
+        return first | {pool.submit(_work, task, folder): task for task in tasks[1:]}
     except (OSError, ValueError) as error:
         # a pool that breaks meanwhile closes the pipes that `submit` writes to, or gives to a worker
         raise BrokenProcessPool(str(error)) from error
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that are started meanwhile do not hear of Ctrl-C: their parent ends them.
+
+    They would print a traceback each, and their parent waits for nothing.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _what_broke(started: Iterable[BaseProcess]) -> str:
+    """Why a worker is gone, by the status that it ended with."""
+    connection.wait([worker.sentinel for worker in started], _LAST_WORD_S)
+    codes = [worker.exitcode for worker in started]
+    if _NO_GUARD in codes:
+        return (
+            "generate() was called from a script that each generator process runs too; put the call "
+            'under `if __name__ == "__main__":`, or set generate.workers to 1'
+        )
+    if ended := sorted({code for code in codes if code and code > 0}):
+        return (
+            f"a generator process ended by itself (status {ended[0]}); what it printed says why. Run "
+            "again: finished chunks are kept"
+        )
+    # the pool ends the others by SIGTERM
+    numbers = {-code for code in codes if code}
+    number = min(numbers - {signal.SIGTERM} or numbers or {signal.SIGKILL})
+    word = signal.Signals(number).name
+    hint = ", often for want of memory" if number == signal.SIGKILL else ""
+    return (
+        f"a generator process was killed ({word}){hint}; run again with fewer generate.workers: "
+        "finished chunks are kept"
+    )
 
 
 def _work(task: Task, folder: Path) -> None:

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from triggerforge.config.base import Config
 from triggerforge.config.generate import GenerateConfig
-from triggerforge.config.load import read_yaml, validated
+from triggerforge.config.load import validated
+from triggerforge.config.yamlfile import read_yaml
 from triggerforge.errors import ConfigError
 
 _SHIPPED = Path(__file__).with_name("recipe_files")

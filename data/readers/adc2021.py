@@ -8,13 +8,13 @@ says; in files of other names data.label has to say it.
 from collections.abc import Iterator
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from triggerforge.config.data import DataConfig
 from triggerforge.data.l1.layout import KINDS, OBJECTS
-from triggerforge.data.readers.base import READERS, Chunk, Reader, Request, check_chunk, reading
+from triggerforge.data.readers.base import READERS, Chunk, Reader, Request
+from triggerforge.data.readers.hdf5 import dataset, opened, rows
 from triggerforge.data.readers.l1objects import EVENT_COLUMNS, Objects
 from triggerforge.errors import DataError
 
@@ -46,29 +46,27 @@ class AdcReader:
         self.classes: tuple[str, ...] = tuple(_PREFIXES.values()) if names else ()
         self._label = self.classes.index(names[0]) if names else -1
         self.labelled = bool(names)
-        with reading(path, LAYOUT), h5py.File(path) as file:
-            found = file.get(DATASET)
-            if not isinstance(found, h5py.Dataset) or found.shape[1:] != (OBJECTS, _COLUMNS):
+        with opened(path, LAYOUT) as file:
+            found = dataset(file, path, DATASET)
+            if found.shape[1:] != (OBJECTS, _COLUMNS):
                 raise DataError(
                     f"{path}: a dataset {DATASET!r} of shape (N, {OBJECTS}, {_COLUMNS}) is due; "
-                    f"found {getattr(found, 'shape', 'none')}"
+                    f"found {found.shape}"
                 )
             self.entries = len(found)
-            self._bytes = found.dtype.itemsize * OBJECTS * _COLUMNS
 
     def chunks(self, request: Request, size: int) -> Iterator[Chunk]:
         """See Reader."""
-        check_chunk(self.path, self._bytes, min(size, self.entries))
         objects = Objects(self.path)
         yield from objects.close(self._chunks(request, size, objects))
 
     def _chunks(self, request: Request, size: int, objects: Objects) -> Iterator[Chunk]:
-        with reading(self.path, LAYOUT), h5py.File(self.path) as file:
-            for first in range(0, self.entries, size):
-                table = file[DATASET][first : first + size]
+        with opened(self.path, LAYOUT) as file:
+            for first, table in rows(dataset(file, self.path, DATASET), self.path, size):
                 self._check_classes(table, first)
                 label = np.full(len(table), self._label) if self.classes else None
                 yield objects.chunk(first, table[..., :3], request, label)
+                del table  # or it would stay while the next one is read
 
     def _check_classes(self, table: NDArray[np.floating], first: int) -> None:
         bad = (table[..., 3] != _CLASSES) & (table[..., 0] != 0)

@@ -13,8 +13,9 @@ from triggerforge.config.data import DataConfig
 from triggerforge.errors import DataError, TriggerForgeError, did_you_mean
 from triggerforge.registry import Registry
 
-MAX_CHUNK_BYTES = 4 * 2**30
-"""A chunk that would take more memory than this is refused before it is read."""
+MAX_CHUNK_BYTES = 2**29
+"""A chunk that would take more memory than this is refused before it is read: what is made of it takes
+three times that."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def check_chunk(path: Path, bytes_per_entry: float, entries: int) -> None:
         fits = max(int(MAX_CHUNK_BYTES // bytes_per_entry), 0)
         raise DataError(
             f"{path}: {entries} entries of {bytes_per_entry:.3g} bytes are more than the "
-            f"{MAX_CHUNK_BYTES / 2**30:g} GiB allowed for a chunk; "
+            f"{MAX_CHUNK_BYTES / 2**20:g} MiB allowed for a chunk; "
             + (f"set data.chunk to at most {fits}" if fits else "the file is damaged")
         )
 
@@ -120,11 +121,22 @@ def missing(path: Path, what: str, name: str, known: frozenset[str]) -> DataErro
     return DataError(f"{path} has no {what} {name!r}; {did_you_mean(name, known)}")
 
 
-def from_one_hot(table: NDArray[Any]) -> NDArray[np.int64]:
-    """(n, classes) of flags to (n,) labels; -1 where no flag or more than one is set."""
-    flags = np.asarray(table) != 0
+def from_one_hot(path: Path, table: NDArray[Any], first: int) -> NDArray[np.int64]:
+    """(n, classes) of flags to (n,) labels; -1 where no flag is set.
+
+    Raises DataError if a flag is neither 0 nor 1, or if an event has several, with the count and the
+    first one.
+    """
+    flags = np.asarray(table)
+    bad = ((flags != 0) & (flags != 1)).any(axis=1) | ((flags == 1).sum(axis=1) > 1)
+    if bad.any():
+        at = int(bad.argmax())
+        raise DataError(
+            f"{path}: the class flags of {int(bad.sum())} events are not 0 and a single 1, the first are "
+            f"{np.asarray(flags[at], np.float64).tolist()} of event {first + at}; mend the file"
+        )
     label: NDArray[np.int64] = flags.argmax(axis=1).astype(np.int64)
-    label[flags.sum(axis=1) != 1] = -1
+    label[(flags != 1).all(axis=1)] = -1
     return label
 
 

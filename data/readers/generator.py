@@ -9,7 +9,8 @@ from triggerforge.config.data import DataConfig, MappingConfig
 from triggerforge.data.generator.particles import Kind
 from triggerforge.data.generator.schema import BRANCH_DOCS, PART_BRANCHES, TREE
 from triggerforge.data.readers.base import READERS, Reader, reading
-from triggerforge.data.readers.root import LAYOUT, RootReader, merged
+from triggerforge.data.readers.root import RootReader, merged
+from triggerforge.data.readers.trees import LAYOUT, layout_of
 from triggerforge.errors import DataError
 
 MARK = "part_class"
@@ -29,4 +30,7 @@ def open_generator(path: Path, config: DataConfig) -> Reader:
                 "by `triggerforge generate` (set data.format: root and data.label)"
             )
         classes = tuple(str(c) for c in json.loads(str(file[BRANCH_DOCS]))["classes"])
-    return RootReader(path, merged(MAPPING, config.mapping), "generator", classes, "label")
+    layout = layout_of(path, config.mapping.tree or TREE)
+    mapping = merged(MAPPING, config.mapping, layout)
+    label = "label" if layout.find("label") else None
+    return RootReader(layout, mapping, "generator", classes, label)

@@ -21,7 +21,7 @@ from triggerforge.data.readers.base import (
     missing,
     reading,
 )
-from triggerforge.data.readers.root import LAYOUT, find_tree
+from triggerforge.data.readers.trees import LAYOUT, find_tree
 from triggerforge.errors import DataError
 
 MARKS = frozenset({"objects", "regions", "weight"})

@@ -11,7 +11,6 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
-import uproot
 from numpy.typing import NDArray
 
 from triggerforge.config.data import DataConfig
@@ -27,7 +26,7 @@ from triggerforge.data.readers.base import (
     reading,
 )
 from triggerforge.data.readers.l1objects import EVENT_COLUMNS, Objects
-from triggerforge.data.readers.root import LAYOUT, counts_of, find_tree, tree_pieces
+from triggerforge.data.readers.trees import LAYOUT, Layout, counts_of, layout_of, pieces
 from triggerforge.errors import DataError
 
 MARK = "L1Jet_pt"
@@ -35,6 +34,15 @@ MARK = "L1Jet_pt"
 _TREE = "Events"
 _COLLECTIONS = {"met": "L1EtSum", "eg": "L1EG", "mu": "L1Mu", "jet": "L1Jet"}
 _MISSING_ET = 2
+
+
+def _column(layout: Layout, name: str) -> str:
+    """`name`, or as RNTuples and trees of records spell it (L1Jet.pt); raises DataError."""
+    collection, _, short = name.partition("_")
+    column = layout.find(short, collection)
+    if column is None or column == short:
+        raise missing(layout.path, "branch", name, frozenset(layout.leaves))
+    return column
 
 
 def _needed(kind: Kind) -> tuple[str, ...]:
@@ -53,31 +61,24 @@ class L1NanoReader:
     event_columns = EVENT_COLUMNS
     particle_columns: frozenset[str] = frozenset()
 
-    def __init__(self, path: Path, tree: str) -> None:
-        self.path, self._tree = path, tree
-        with reading(path, LAYOUT), uproot.open(path) as file:
-            found = find_tree(file, path, tree)
-            self.entries = int(found.num_entries)
-            branches = {str(b.name): float(b.uncompressed_bytes) for b in found.branches}
-        for kind in KINDS:
-            for name in _needed(kind):
-                if name not in branches:
-                    raise missing(path, "branch", name, frozenset(branches))
-        crossing = {f"{c}_bx" for c in _COLLECTIONS.values()} & set(branches)
-        self._branches = crossing.union(*(_needed(kind) for kind in KINDS))
-        self._bytes = sum(branches[name] for name in self._branches) / max(self.entries, 1)
+    def __init__(self, layout: Layout) -> None:
+        self.path, self.entries, self._layout = layout.path, layout.entries, layout
+        crossing = [f"{c}_bx" for c in _COLLECTIONS.values() if layout.find("bx", c)]
+        needed = [*crossing, *(name for kind in KINDS for name in _needed(kind))]
+        self._columns = {name: _column(layout, name) for name in needed}
 
     def chunks(self, request: Request, size: int) -> Iterator[Chunk]:
         """See Reader."""
-        check_chunk(self.path, max(self._bytes, 1.0), min(size, self.entries))
+        load = self._layout.bytes_of(self._columns.values())
+        check_chunk(self.path, max(load, 1.0), min(size, self.entries))
         objects = Objects(self.path)
         yield from objects.close(self._chunks(request, size, objects))
 
     def _chunks(self, request: Request, size: int, objects: Objects) -> Iterator[Chunk]:
         first = 0
-        with reading(self.path, LAYOUT), uproot.open(self.path) as file:
-            tree = find_tree(file, self.path, self._tree)
-            for piece in tree_pieces(tree, self._branches, size):
+        with reading(self.path, LAYOUT):
+            for read in pieces(self._layout, self._columns.values(), size):
+                piece = {name: read[column] for name, column in self._columns.items()}
                 groups = [self._group(kind, piece, first) for kind in KINDS]
                 physical = np.concatenate([group for group, _ in groups], axis=1)
                 unsorted = np.logical_or.reduce([wrong for _, wrong in groups])
@@ -123,4 +124,4 @@ class L1NanoReader:
 @READERS.register("l1nano")
 def open_l1nano(path: Path, config: DataConfig) -> Reader:
     """A reader of Level-1 objects in NanoAOD; `mapping.tree` names another tree than Events."""
-    return L1NanoReader(path, config.mapping.tree or _TREE)
+    return L1NanoReader(layout_of(path, config.mapping.tree or _TREE))

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import h5py
 from numpy.typing import NDArray
 
 from triggerforge.config.data import DataConfig
@@ -20,21 +19,17 @@ from triggerforge.data.readers.base import (
     Request,
     from_one_hot,
     missing,
-    reading,
 )
-from triggerforge.data.readers.hdf5 import dataset, rows
+from triggerforge.data.readers.hdf5 import dataset, opened, rows, texts
+from triggerforge.data.readers.padded import Constituents
 from triggerforge.errors import DataError
 
+LAYOUT = "hls4ml LHC jets HDF5"
 LHC_CLASSES = ("g", "q", "w", "z", "t")
 _FLAGS = tuple(f"j_{name}" for name in LHC_CLASSES)
 _PARTICLE_ALIASES = {"energy": "e", "deta": "etarel", "dphi": "phirel", "pt_rel": "ptrel"}
+_MOMENTUM = {"energy": "e", "px": "px", "py": "py", "pz": "pz", "pt": "pt"}
 _EVENT_ALIASES = {"jet_pt": "j_pt", "jet_eta": "j_eta", "jet_mass": "j_mass"}
-
-
-def _names(file: h5py.File, path: Path, name: str) -> list[str]:
-    return [
-        n.decode() if isinstance(n, bytes) else str(n) for n in dataset(file, path, name)[:10000]
-    ]
 
 
 class LhcJetsReader:
@@ -46,11 +41,11 @@ class LhcJetsReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with reading(path, "hls4ml LHC jets HDF5"), h5py.File(path) as file:
+        with opened(path, LAYOUT) as file:
             jets = dataset(file, path, "jets")
             particles = dataset(file, path, "jetConstituentList")
-            jet_names = _names(file, path, "jetFeatureNames")
-            particle_names = [n.removeprefix("j1_") for n in self._particle_names(file)]
+            jet_names = texts(file, path, "jetFeatureNames")
+            particle_names = texts(file, path, "particleFeatureNames")
             if jets.ndim != 2 or particles.ndim != 3 or len(jets) != len(particles):
                 raise DataError(f"{path}: jets {jets.shape} and constituents {particles.shape}")
             if jets.shape[1] != len(jet_names) or particles.shape[2] > len(particle_names):
@@ -60,6 +55,7 @@ class LhcJetsReader:
                 )
             self.entries = int(jets.shape[0])
             particle_names = particle_names[: particles.shape[2]]
+        particle_names = [n.removeprefix("j1_") for n in particle_names]
         self._events = _columns(jet_names, _EVENT_ALIASES)
         self._particles = _columns(particle_names, _PARTICLE_ALIASES)
         self.event_columns = frozenset(self._events)
@@ -68,35 +64,44 @@ class LhcJetsReader:
         if "e" not in self._particles:
             raise missing(path, "particle feature", "j1_e", self.particle_columns)
 
-    def _particle_names(self, file: h5py.File) -> list[str]:
-        return _names(file, self.path, "particleFeatureNames")
-
     def chunks(self, request: Request, size: int) -> Iterator[Chunk]:
         """See Reader."""
         if request.label and not self.labelled:
             name = next(name for name in _FLAGS if name not in self._events)
             raise missing(self.path, "jet feature", name, self.event_columns)
-        with reading(self.path, "hls4ml LHC jets HDF5"), h5py.File(self.path) as file:
+        constituents = Constituents(self.path, "energy")
+        yield from constituents.close(self._chunks(request, size, constituents))
+
+    def _chunks(self, request: Request, size: int, constituents: Constituents) -> Iterator[Chunk]:
+        with opened(self.path, LAYOUT) as file:
             lists = rows(dataset(file, self.path, "jetConstituentList"), self.path, size)
             for first, table in rows(dataset(file, self.path, "jets"), self.path, size):
-                constituents = next(lists)[1] if request.particles else None
-                yield self._chunk(first, table, constituents, request)
-                del table, constituents  # or they would stay while the next ones are read
+                places = next(lists)[1] if request.particles else None
+                yield self._chunk(first, table, places, request, constituents)
+                del table, places  # or they would stay while the next ones are read
 
     def _chunk(
-        self, first: int, table: NDArray[Any], lists: NDArray[Any] | None, request: Request
+        self,
+        first: int,
+        table: NDArray[Any],
+        places: NDArray[Any] | None,
+        request: Request,
+        constituents: Constituents,
     ) -> Chunk:
-        there = None if lists is None else lists[:, :, self._particles["e"]] > 0
+        particles: dict[str, NDArray[Any]] = {}
+        counts = None
+        if places is not None:
+            own = self._particles
+            momentum = {n: places[:, :, own[c]] for n, c in _MOMENTUM.items() if c in own}
+            wanted = {n: places[:, :, own[n]] for n in request.particles}
+            particles, counts = constituents.take(momentum, wanted)
+        flags = [self._events[name] for name in _FLAGS] if request.label else []
         return Chunk(
             first=first,
             events={n: table[:, self._events[n]] for n in request.events},
-            particles={}
-            if lists is None
-            else {n: lists[:, :, self._particles[n]][there] for n in request.particles},
-            counts=None if there is None else there.sum(axis=1),
-            label=from_one_hot(table[:, [self._events[name] for name in _FLAGS]])
-            if request.label
-            else None,
+            particles=particles,
+            counts=counts,
+            label=from_one_hot(self.path, table[:, flags], first) if request.label else None,
             size=len(table),
         )
 

@@ -6,12 +6,10 @@ nominal column `class` in {g, q, t, w, z}. Columns are found with and without a 
 
 import csv
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from triggerforge.config.data import DataConfig
@@ -25,8 +23,14 @@ from triggerforge.data.readers.base import (
     reading,
 )
 from triggerforge.data.readers.lhcjets import LHC_CLASSES
+from triggerforge.data.readers.parquettable import MAGIC, ParquetTable
 from triggerforge.errors import DataError, did_you_mean
 
+LAYOUT = "the 16-feature LHC jet set"
+_MARKS = {"zlogz", "mass_mmdt"}
+"""columns that tell this table from others"""
+_FIELD_BYTES = 100
+"""what a field takes as a text in memory"""
 _MAX_LINE = 1 << 20
 _MAX_COLUMNS = 10_000
 
@@ -45,6 +49,8 @@ class _Arff:
         for _ in range(_MAX_COLUMNS):
             line = file.readline(_MAX_LINE).strip()
             if line[:5].upper() == "@DATA":
+                if len(set(names)) != len(names):
+                    raise DataError(f"{self._path}: two attributes have the same name; rename one")
                 return names
             if line[:10].upper() == "@ATTRIBUTE":
                 fields = next(
@@ -54,12 +60,13 @@ class _Arff:
         raise DataError(f"{self._path}: no @DATA line; it is no ARFF file")
 
     def chunks(self, names: list[str], size: int) -> Iterator[dict[str, NDArray[Any]]]:
+        check_chunk(self._path, _FIELD_BYTES * max(len(self.names), 1), size)
         index = {name: self.names.index(name) for name in names}
         with self._path.open(encoding="utf-8") as file:
             self._header(file)
             rows: list[list[str]] = []
             number = 0
-            for row in csv.reader(file, quotechar="'", skipinitialspace=True):
+            for row in csv.reader(self._lines(file), quotechar="'", skipinitialspace=True):
                 if not row or row[0].startswith("%"):
                     continue
                 if len(row) != len(self.names):
@@ -70,38 +77,61 @@ class _Arff:
                 rows.append(row)
                 number += 1
                 if len(rows) == size:
-                    yield self._columns(rows, index)
+                    yield self._columns(rows, index, number - len(rows))
                     rows = []
             if rows:
-                yield self._columns(rows, index)
+                yield self._columns(rows, index, number - len(rows))
+            if not number:
+                raise DataError(f"{self._path} has no data rows; it is the header of a set only")
 
-    def _columns(self, rows: list[list[str]], index: dict[str, int]) -> dict[str, NDArray[Any]]:
+    def _lines(self, file: IO[str]) -> Iterator[str]:
+        while line := file.readline(_MAX_LINE):
+            if len(line) == _MAX_LINE:
+                raise DataError(
+                    f"{self._path}: a line of more than {_MAX_LINE} characters; no ARFF"
+                )
+            yield line
+
+    def _columns(
+        self, rows: list[list[str]], index: dict[str, int], first: int
+    ) -> dict[str, NDArray[Any]]:
         columns: dict[str, NDArray[Any]] = {}
         for name, i in index.items():
             texts = np.array([row[i] for row in rows])
-            missing_value = texts == "?"
-            columns[name] = (
-                texts if name == "class" else np.where(missing_value, "nan", texts).astype(float)
-            )
+            if name == "class":
+                columns[name] = texts
+                continue
+            try:
+                columns[name] = np.where(texts == "?", "nan", texts).astype(float)
+            except ValueError as error:
+                raise DataError(
+                    f"{self._path}: column {name!r} in the data rows from {first} on: {error}"
+                ) from error
         return columns
 
 
 class _Parquet:
     """A parquet file, batch by batch."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with closing(pq.ParquetFile(path)) as file:
-            self.names = [str(n) for n in file.schema_arrow.names]
-            self.entries = int(file.metadata.num_rows)
-            groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-            for group in groups:
-                check_chunk(path, group.total_byte_size, 1)
+    def __init__(self, table: ParquetTable) -> None:
+        self._table = table
+        self.entries = table.entries
+        numbers = [name for name, column in table.columns.items() if not column.is_list]
+        self.names = numbers + [name for name in table.others if name == "class"]
 
     def chunks(self, names: list[str], size: int) -> Iterator[dict[str, NDArray[Any]]]:
-        with closing(pq.ParquetFile(self._path)) as file:
-            for batch in file.iter_batches(size, columns=names):
-                yield {n: batch.column(n).to_numpy(zero_copy_only=False) for n in names}
+        for piece in self._table.chunks(names, size):
+            yield {
+                name: piece[name].to_numpy(zero_copy_only=False)
+                if name == "class"
+                else self._table.values(name, piece)
+                for name in names
+            }
+
+
+def is_table_of(names: list[str]) -> bool:
+    """Whether a table with these columns is a form of this set."""
+    return {name.removeprefix("j_") for name in names} >= _MARKS
 
 
 class LhcJets16Reader:
@@ -111,10 +141,10 @@ class LhcJets16Reader:
     classes: tuple[str, ...] = LHC_CLASSES
     particle_columns: frozenset[str] = frozenset()
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, config: DataConfig) -> None:
         self.path = path
-        with reading(path, "the 16-feature LHC jet set"):
-            self._table = _Parquet(path) if path.suffix == ".parquet" else _Arff(path)
+        with reading(path, LAYOUT):
+            self._table = _table(path, config)
         self.entries = self._table.entries
         self.labelled = "class" in self._table.names
         plain = [n for n in self._table.names if n != "class"]
@@ -129,7 +159,7 @@ class LhcJets16Reader:
         labels = {"class"} if request.label else set()
         needed = sorted({self._names[n] for n in request.events} | labels)
         first = 0
-        with reading(self.path, "the 16-feature LHC jet set"):
+        with reading(self.path, LAYOUT):
             for columns in self._table.chunks(needed, size):
                 count = len(columns[needed[0]])
                 yield Chunk(
@@ -155,7 +185,17 @@ class LhcJets16Reader:
         return label
 
 
+def _table(path: Path, config: DataConfig) -> "_Arff | _Parquet":
+    with path.open("rb") as file:
+        is_parquet = file.read(4) == MAGIC or path.suffix == ".parquet"
+    if not is_parquet:
+        return _Arff(path)
+    table = ParquetTable(path)
+    table.require_numbers(config)
+    return _Parquet(table)
+
+
 @READERS.register("lhcjets16")
 def open_lhcjets16(path: Path, config: DataConfig) -> Reader:
     """A reader of the 16-feature LHC jet set."""
-    return LhcJets16Reader(path)
+    return LhcJets16Reader(path, config)

@@ -8,15 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from triggerforge.config.data import DataConfig
-from triggerforge.data.readers.base import READERS, Chunk, Reader, Request, from_numbers, reading
-from triggerforge.data.readers.hdf5 import PandasTable
+from triggerforge.data.readers.base import READERS, Chunk, Reader, Request, from_numbers
+from triggerforge.data.readers.hdf5 import opened
+from triggerforge.data.readers.padded import Constituents
+from triggerforge.data.readers.pandastable import PandasTable
 from triggerforge.errors import DataError
 
+LAYOUT = "LHC Olympics HDF5"
 _QUANTITIES = ("pt", "eta", "phi")
 
 
@@ -31,7 +33,7 @@ class LhcoReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with reading(path, "LHC Olympics HDF5"), h5py.File(path) as file:
+        with opened(path, LAYOUT) as file:
             table = PandasTable(file, path)
             self.entries = table.entries
             width = len(table.columns)
@@ -49,23 +51,33 @@ class LhcoReader:
             raise DataError(
                 f"{self.path} has no column of labels: 3 for each particle, and no more"
             )
-        with reading(self.path, "LHC Olympics HDF5"), h5py.File(self.path) as file:
+        constituents = Constituents(self.path, "pt")
+        yield from constituents.close(self._chunks(request, size, constituents))
+
+    def _chunks(self, request: Request, size: int, constituents: Constituents) -> Iterator[Chunk]:
+        with opened(self.path, LAYOUT) as file:
             for first, columns in PandasTable(file, self.path).chunks(size):
                 stacked = {
                     name: np.stack([columns[str(i)] for i in range(k, 3 * self._slots, 3)], axis=1)
                     for k, name in enumerate(_QUANTITIES)
                     if name in request.particles | {"pt"}
                 }
-                there = stacked["pt"] > 0
+                wanted = {name: stacked[name] for name in request.particles}
+                particles, counts = constituents.take({"pt": stacked["pt"]}, wanted)
                 yield Chunk(
                     first=first,
                     events={},
-                    particles={n: stacked[n][there] for n in request.particles},
-                    counts=there.sum(axis=1),
+                    particles=particles,
+                    counts=counts,
                     label=self._labels(columns, first) if request.label else None,
-                    size=len(there),
+                    size=len(counts),
                 )
-                del columns, stacked, there  # or they would stay while the next are read
+                del (
+                    columns,
+                    stacked,
+                    wanted,
+                    particles,
+                )  # or they would stay while the next are read
 
     def _labels(self, columns: dict[str, NDArray[Any]], first: int) -> NDArray[np.int64]:
         numbers = columns[str(3 * self._slots)]

@@ -1,5 +1,6 @@
 """Rows of .npy arrays in bounded pieces, from a file or from inside an .npz; nothing is unpickled."""
 
+import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 
 from triggerforge.data.readers.base import check_chunk
 from triggerforge.errors import DataError, did_you_mean
+
+_LONGEST_HEADER = 10_000
+"""bytes: numpy's own limit, which it looks at after it has read the header"""
 
 
 class ArrayFile:
@@ -24,12 +28,13 @@ class ArrayFile:
         self.path = path
         self._member = member
         with self._open() as file:
-            version = npy.read_magic(file)
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            self.shape, fortran, self.dtype = read(file)
-            self._start = file.tell()
+            header = _header(file)
+        self._start = len(header.getvalue())
+        version = npy.read_magic(header)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        self.shape, fortran, self.dtype = read(header)
         name = str(path) if member is None else f"{path}[{member}]"
-        if self.dtype.kind not in "fiub" or fortran or not self.shape:
+        if self.dtype.kind not in "fiub" or fortran or not self.shape or min(self.shape) < 0:
             raise DataError(
                 f"{name}: {self.dtype} of shape {self.shape}"
                 f"{' in Fortran order' if fortran else ''}; save a C-ordered array of numbers"
@@ -81,3 +86,14 @@ class ArrayFile:
             return self.path.stat().st_size
         with zipfile.ZipFile(self.path) as archive:
             return archive.getinfo(f"{self._member}.npy").file_size
+
+
+def _header(file: IO[bytes]) -> io.BytesIO:
+    """The beginning of an array file up to its data; raises ValueError if it claims to be long."""
+    start = file.read(8)
+    width = 2 if start[6:7] == b"\x01" else 4
+    length = file.read(width)
+    claimed = int.from_bytes(length, "little")
+    if claimed > _LONGEST_HEADER:
+        raise ValueError(f"its header claims {claimed} bytes")
+    return io.BytesIO(start + length + file.read(claimed))

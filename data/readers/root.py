@@ -1,21 +1,20 @@
-"""ROOT trees through uproot: flat and jagged branches, by a mapping to events and constituents.
+"""ROOT trees through uproot: flat and jagged columns, by a mapping to events and constituents.
 
 An event of the network is an entry of the tree, or an element of one of its collections
-(`objects`). Its constituents are the elements of jagged branches, or the candidates that an index
-table links to it, as PFNano does.
+(`objects`). Its constituents are the elements of jagged columns, or the lists that an element of
+the collection holds, or the candidates that an index table links to it, as PFNano does.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
 import numpy as np
-import uproot
 from numpy.typing import NDArray
 
 from triggerforge.config.data import DataConfig, MappingConfig
-from triggerforge.data.expressions import Expression
+from triggerforge.data.expressions import Expression, numbered_from
 from triggerforge.data.readers.base import (
     READERS,
     Chunk,
@@ -27,41 +26,45 @@ from triggerforge.data.readers.base import (
     missing,
     reading,
 )
-from triggerforge.errors import DataError, did_you_mean
+from triggerforge.data.readers.links import link_columns, linked
+from triggerforge.data.readers.trees import LAYOUT, Layout, counts_of, layout_of, pieces
+from triggerforge.errors import DataError
 
-LAYOUT = "a ROOT tree"
+JET_KINEMATICS = {"jet_pt": "pt", "jet_eta": "eta", "jet_phi": "phi", "jet_mass": "mass"}
+"""what the quantities of an event are called in a collection of jets"""
 
 
 class RootReader:
-    """Reads one ROOT file by `mapping`.
+    """Reads one tree by `mapping`.
 
     `label` is the expression of the class number, or one expression of a flag for each class; None
-    where the configuration has to say. Raises DataError if the file is no ROOT file, or lacks the
-    tree or a branch that the mapping names.
+    where the configuration has to say. Raises DataError if the tree lacks a column that the mapping
+    names.
     """
 
     def __init__(
         self,
-        path: Path,
+        layout: Layout,
         mapping: MappingConfig,
         name: str = "root",
         classes: tuple[str, ...] = (),
         label: str | tuple[str, ...] | None = None,
     ) -> None:
-        self.path = path
+        self.path, self.tree, self.entries = layout.path, layout.tree, layout.entries
+        self.layout = layout
         self.format = name
         self.classes = classes
         self.aliases = frozenset(mapping.columns or {}) | frozenset(mapping.constituents or {})
         self._mapping = mapping
         self.objects = mapping.objects
-        with reading(path, LAYOUT), uproot.open(path) as file:
-            tree = find_tree(file, path, mapping.tree)
-            self.tree = str(tree.name)
-            self.entries = int(tree.num_entries)
-            branches = {str(b.name): b for b in tree.itervalues(recursive=True)}
-            depths = {n: branch_depth(b) for n, b in branches.items()}
-            self._depths = {n: d for n, d in depths.items() if d is not None}
-            self._bytes = {n: float(branches[n].uncompressed_bytes) for n in self._depths}
+        if self.entries == 0:
+            raise DataError(f"{self.path}: tree {self.tree!r} has no entries")
+        if not layout.leaves:
+            held = ", ".join(f"{n} ({kind})" for n, kind in list(layout.others.items())[:4])
+            raise DataError(
+                f"{self.path}: tree {self.tree!r} holds no numbers or lists of numbers that can be "
+                f"read, but {held or 'nothing'}; choose another tree (data.mapping.tree)"
+            )
         columns, constituents = mapping.columns or {}, mapping.constituents or {}
         self._events = {n: Expression(text) for n, text in columns.items()}
         self._particles = {n: Expression(text) for n, text in constituents.items()}
@@ -73,58 +76,41 @@ class RootReader:
         self._check_mapping()
 
     def _offer(self) -> None:
-        mapping = self._mapping
-        scalars = {n for n, d in self._depths.items() if d == 0}
-        jagged = {n for n, d in self._depths.items() if d == 1}
-        own = self._members(mapping.objects) if mapping.objects else set()
-        self.event_columns = frozenset(set(self._events) | own | scalars)
-        if mapping.links:
-            listed = self._members(mapping.candidates) if mapping.candidates else set()
+        mapping, layout = self._mapping, self.layout
+        flat = {n for n, d in layout.depths.items() if d == 0}
+        own = layout.members(mapping.objects) if mapping.objects else {}
+        self.event_columns = frozenset(set(self._events) | set(own) | flat)
+        if mapping.candidates:
+            listed = set(layout.members(mapping.candidates))
+        elif mapping.objects:
+            listed = set(layout.members(mapping.objects, depth=2))
         else:
-            listed = set() if mapping.objects else jagged
+            listed = {n for n, d in layout.depths.items() if d == 1}
         self.particle_columns = frozenset(set(self._particles) | listed)
 
-    def _members(self, collection: str) -> set[str]:
-        """Short names of the jagged branches of a collection."""
-        prefixes = (f"{collection}_", f"{collection}.")
-        return {
-            n[len(collection) + 1 :]
-            for n, depth in self._depths.items()
-            if depth == 1 and n.startswith(prefixes)
-        }
-
     def _check_mapping(self) -> None:
-        mapping, path = self._mapping, self.path
-        if mapping.objects and not self._members(mapping.objects):
-            found = {n.split("_")[0] for n, d in self._depths.items() if d == 1}
-            raise missing(path, "collection of branches", mapping.objects, frozenset(found))
+        mapping, layout = self._mapping, self.layout
         if (mapping.links is None) != (mapping.candidates is None):
             raise DataError("mapping: give links and candidates together, or neither")
         if mapping.links and not mapping.objects:
             raise DataError("mapping: links need objects, the collection that they point to")
-        for symbols, collection in self._needs():
-            for symbol in symbols:
-                self._branch(symbol, collection)
-
-    def _needs(self) -> Iterator[tuple[frozenset[str], str | None]]:
-        """The symbols of every expression, with the collection whose short names they may use."""
-        mapping = self._mapping
+        for collection in filter(None, (mapping.objects, mapping.candidates, mapping.links)):
+            if not layout.members(collection):
+                known = frozenset(layout.collections())
+                raise missing(self.path, "collection of branches", collection, known)
         for expression in self._events.values():
-            yield expression.symbols, mapping.objects
+            self._columns_of(expression, mapping.objects)
         for expression in self._particles.values():
-            yield expression.symbols, mapping.candidates or mapping.objects
-        if mapping.links:
-            yield frozenset({f"{mapping.links}_jetIdx", f"{mapping.links}_pFCandsIdx"}), None
+            self._columns_of(expression, self._inner)
 
-    def _branch(self, symbol: str, collection: str | None) -> str:
-        """The branch that a symbol stands for; raises DataError with the nearest names."""
-        if collection:
-            for name in (f"{collection}_{symbol}", f"{collection}.{symbol}"):
-                if name in self._depths:
-                    return name
-        if symbol in self._depths:
-            return symbol
-        raise missing(self.path, "branch", symbol, frozenset(self._depths))
+    @property
+    def _inner(self) -> str | None:
+        """The collection whose short names the expressions of constituents may use."""
+        return self._mapping.candidates or self._mapping.objects
+
+    def _columns_of(self, expression: Expression, collection: str | None) -> dict[str, str]:
+        """Symbol -> column."""
+        return {s: self.layout.column(s, collection) for s in expression.symbols}
 
     def _expression(self, name: str, particle: bool) -> Expression:
         known = self._particles if particle else self._events
@@ -135,35 +121,28 @@ class RootReader:
         events = {n: self._expression(n, particle=False) for n in sorted(request.events)}
         particles = {n: self._expression(n, particle=True) for n in sorted(request.particles)}
         label = self._label if request.label else []
-        branches = self._branches([*events.values(), *label], list(particles.values()))
-        load = sum(self._bytes[b] for b in branches) / max(self.entries, 1)
-        check_chunk(self.path, max(load, 1.0), min(size, max(self.entries, 1)))
+        columns = self._needed([*events.values(), *label], list(particles.values()))
+        load = self.layout.bytes_of(columns)
+        check_chunk(self.path, max(load, 1.0), min(size, self.entries))
         first = 0
-        with reading(self.path, LAYOUT), uproot.open(self.path) as file:
-            tree = find_tree(file, self.path, self.tree)
-            for read in tree_pieces(tree, branches, size):
-                piece = {name: _widened(values) for name, values in read.items()}
-                entries = len(next(iter(piece.values())))
-                chunks = [self._chunk(first, piece, events, particles, label)]
-                del read, piece
+        with reading(self.path, LAYOUT):
+            for read in pieces(self.layout, columns, size):
+                entries = len(next(iter(read.values())))
+                with numbered_from(first):
+                    chunks = [self._chunk(first, read, events, particles, label)]
+                del read
                 yield chunks.pop()  # held by the consumer alone
                 first += entries
 
-    def _branches(self, events: list[Expression], particles: list[Expression]) -> set[str]:
-        mapping = self._mapping
-        names = {self._branch(s, mapping.objects) for e in events for s in e.symbols}
-        inner = mapping.candidates or mapping.objects
-        names |= {self._branch(s, inner) for e in particles for s in e.symbols}
+    def _needed(self, events: list[Expression], particles: list[Expression]) -> set[str]:
+        mapping, layout = self._mapping, self.layout
+        names = {c for e in events for c in self._columns_of(e, mapping.objects).values()}
+        names |= {c for e in particles for c in self._columns_of(e, self._inner).values()}
         if mapping.objects:
-            names.add(self._counter(mapping.objects))
+            names.add(layout.sizer(mapping.objects))
         if mapping.links and mapping.candidates and particles:
-            names |= {f"{mapping.links}_jetIdx", f"{mapping.links}_pFCandsIdx"}
-            names.add(self._counter(mapping.candidates))
-        return names or {next(iter(self._depths))}
-
-    def _counter(self, collection: str) -> str:
-        """A branch whose list lengths are the collection's."""
-        return self._branch(min(self._members(collection)), collection)
+            names |= {*link_columns(layout, mapping.links), layout.sizer(mapping.candidates)}
+        return names or {next(iter(layout.leaves))}
 
     def _chunk(
         self,
@@ -177,13 +156,10 @@ class RootReader:
         per_entry = None
         size = len(next(iter(piece.values())))
         if objects:
-            per_entry = counts_of(piece[self._counter(objects)])
+            per_entry = counts_of(piece[self.layout.sizer(objects)])
             size = int(per_entry.sum())
-        columns = {
-            n: self._per_event(n, self._evaluate(e, piece, objects), per_entry, size)
-            for n, e in events.items()
-        }
-        flat, counts = self._constituents(piece, particles, per_entry)
+        columns = {n: self._column(n, e, piece, first, per_entry, size) for n, e in events.items()}
+        flat, counts = self._constituents(first, piece, particles, per_entry)
         return Chunk(
             first=first,
             events=columns,
@@ -194,11 +170,70 @@ class RootReader:
             size=size,
         )
 
+    def _column(
+        self,
+        name: str,
+        expression: Expression,
+        piece: Mapping[str, Any],
+        first: int,
+        per_entry: NDArray[np.int64] | None,
+        size: int,
+    ) -> NDArray[Any]:
+        """A column (n,) of the chunk's events."""
+        objects = self._mapping.objects
+        if not self._nested(expression, objects):
+            values = self._evaluate(expression, piece, objects, first)
+            return self._per_event(name, values, per_entry, size)
+        values = self._evaluate_inside(expression, piece, first, per_entry)
+        if values.ndim != 1:
+            raise DataError(
+                f"{self.path}: {name!r} has a list for each of {objects!r}; a single number is due. "
+                "Reduce it (sum, count, max, first, …) in data.mapping.columns"
+            )
+        return np.asarray(values)
+
+    def _nested(self, expression: Expression, collection: str | None) -> list[str]:
+        """Its columns that hold lists of lists."""
+        columns = self._columns_of(expression, collection).values()
+        return [name for name in columns if self.layout.depths[name] > 1]
+
     def _evaluate(
-        self, expression: Expression, piece: Mapping[str, Any], collection: str | None
+        self, expression: Expression, piece: Mapping[str, Any], collection: str | None, first: int
     ) -> Any:
-        symbols = {s: piece[self._branch(s, collection)] for s in expression.symbols}
-        return expression.evaluate(symbols)
+        """The value for each entry."""
+        columns = self._columns_of(expression, collection)
+        return expression.evaluate({symbol: piece[name] for symbol, name in columns.items()}, first)
+
+    def _evaluate_inside(
+        self,
+        expression: Expression,
+        piece: Mapping[str, Any],
+        first: int,
+        per_entry: NDArray[np.int64] | None,
+    ) -> Any:
+        """The value for each event, where an element of `objects` holds lists itself."""
+        objects = self._mapping.objects
+        if per_entry is None:
+            raise DataError(
+                f"{self.path}: {self._nested(expression, objects)[0]!r} holds lists of lists; make the "
+                "elements of its collection the events (data.mapping.objects)"
+            )
+        columns = self._columns_of(expression, objects)
+        inside = {s: self._of_events(n, piece[n], per_entry) for s, n in columns.items()}
+        entry = first + np.repeat(np.arange(len(per_entry)), per_entry)
+        return expression.evaluate(inside, entry)
+
+    def _of_events(
+        self, name: str, values: Any, per_entry: NDArray[np.int64]
+    ) -> NDArray[Any] | ak.Array:
+        """Numbers or lists (events,) of a column (entries,)."""
+        if values.ndim < 3:
+            return self._per_event(name, values, per_entry, int(per_entry.sum()))
+        if not np.array_equal(counts_of(values), per_entry):
+            raise DataError(
+                f"{self.path}: {name!r} has other list lengths than {self._mapping.objects!r}"
+            )
+        return ak.flatten(values, axis=1)
 
     def _per_event(
         self, name: str, values: Any, per_entry: NDArray[np.int64] | None, size: int
@@ -223,22 +258,34 @@ class RootReader:
 
     def _constituents(
         self,
+        first: int,
         piece: Mapping[str, Any],
         particles: dict[str, Expression],
         per_entry: NDArray[np.int64] | None,
     ) -> tuple[dict[str, NDArray[Any]], NDArray[np.int64] | None]:
         if not particles:
             return {}, None
-        mapping = self._mapping
+        mapping, layout = self._mapping, self.layout
+        inside = mapping.objects and not mapping.links
         values = {
-            n: self._evaluate(e, piece, mapping.candidates or mapping.objects)
+            n: self._evaluate_inside(e, piece, first, per_entry)
+            if inside
+            else self._evaluate(e, piece, self._inner, first)
             for n, e in particles.items()
         }
-        if mapping.links is None:
-            return self._same_lengths(values)
+        flat, counts = self._same_lengths(values)
+        if not mapping.links:
+            return flat, counts
         assert mapping.candidates is not None and per_entry is not None
-        index, counts = self._linked(piece, mapping.links, mapping.candidates, per_entry)
-        return {n: ak.to_numpy(ak.flatten(v, axis=1))[index] for n, v in values.items()}, counts
+        jets, picks = (piece[name] for name in link_columns(layout, mapping.links))
+        in_entry = counts_of(piece[layout.sizer(mapping.candidates)])
+        if not np.array_equal(in_entry, counts):
+            raise DataError(
+                f"{self.path}: {sorted(flat)} have other list lengths than {mapping.candidates!r}"
+            )
+        table = f"{self.path}", mapping.links
+        index, counts = linked(table, jets, picks, per_entry, in_entry)
+        return {n: v[index] for n, v in flat.items()}, counts
 
     def _same_lengths(
         self, values: dict[str, Any]
@@ -247,7 +294,10 @@ class RootReader:
         flat: dict[str, NDArray[Any]] = {}
         for name, lists in values.items():
             if not isinstance(lists, ak.Array) or lists.ndim != 2:
-                raise DataError(f"{self.path}: {name!r} is no list of constituents for each event")
+                hint = "; set mapping.candidates and mapping.links" if self.objects else ""
+                raise DataError(
+                    f"{self.path}: {name!r} is no list of constituents for each event{hint}"
+                )
             found = counts_of(lists)
             if lengths is not None and not np.array_equal(found, lengths):
                 raise DataError(
@@ -259,34 +309,6 @@ class RootReader:
         assert lengths is not None
         return flat, lengths
 
-    def _linked(
-        self,
-        piece: Mapping[str, Any],
-        links: str,
-        candidates: str,
-        per_entry: NDArray[np.int64],
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(m,) index of each constituent among the chunk's candidates, (n,) counts."""
-        jets, picks = piece[f"{links}_jetIdx"], piece[f"{links}_pFCandsIdx"]
-        in_entry = counts_of(piece[self._counter(candidates)])
-        entry = np.repeat(np.arange(len(per_entry)), counts_of(jets))
-        jet = ak.to_numpy(ak.flatten(jets, axis=1)).astype(np.int64)
-        pick = ak.to_numpy(ak.flatten(picks, axis=1)).astype(np.int64)
-        linked = (jet >= 0) & (pick >= 0)
-        entry, jet, pick = entry[linked], jet[linked], pick[linked]
-        outside = (jet >= per_entry[entry]) | (pick >= in_entry[entry])
-        if outside.any():
-            raise DataError(
-                f"{self.path}: {int(outside.sum())} links of {links!r} point behind the end of "
-                f"{self._mapping.objects!r} or {candidates!r}; choose the links that belong to "
-                "mapping.objects"
-            )
-        jet += _starts(per_entry)[entry]
-        pick += _starts(in_entry)[entry]
-        order = np.argsort(jet, kind="stable")
-        counts = np.bincount(jet, minlength=int(per_entry.sum())).astype(np.int64)
-        return pick[order], counts
-
     def _labels(
         self,
         label: list[Expression],
@@ -297,99 +319,34 @@ class RootReader:
     ) -> NDArray[np.int64] | None:
         if not label:
             return None
-        columns = [
-            self._per_event(
-                e.text, self._evaluate(e, piece, self._mapping.objects), per_entry, size
-            )
-            for e in label
-        ]
+        columns = [self._column(e.text, e, piece, first, per_entry, size) for e in label]
         if self._one_hot:
-            return from_one_hot(np.stack(columns, axis=1))
+            return from_one_hot(self.path, np.stack(columns, axis=1), first)
         return from_numbers(self.path, columns[0], len(self.classes), first)
 
 
-def find_tree(file: Any, path: Path, name: str | None) -> Any:
-    """The tree `name`, or the only one.
+def merged(preset: MappingConfig, own: MappingConfig, layout: Layout) -> MappingConfig:
+    """The preset's mapping with the user's keys in their place, and the user's names beside.
 
-    Raises DataError if there is none or no telling which, or if the file is shorter than it says.
+    What the preset names and the tree does not have is left out: only what is asked for is needed.
     """
-    size, due = path.stat().st_size, int(file.file.fEND)
-    if size < due:
-        raise DataError(f"{path} has {size} bytes, its header says {due}; it is truncated")
-    kinds = {k.split(";")[0]: c for k, c in file.classnames().items()}
-    trees = {k for k, c in kinds.items() if c in ("TTree", "TNtuple")}
-    if not trees and "ROOT::RNTuple" in kinds.values():
-        raise DataError(f"{path} holds an RNTuple, which is not read yet; write it as a TTree")
-    if name is None and len(trees) == 1:
-        name = next(iter(trees))
-    if name is None or name not in trees:
-        hint = did_you_mean(name or "", trees)
-        what = f"has no tree {name!r}" if name else f"has {len(trees)} trees: set mapping.tree"
-        raise DataError(f"{path} {what}; {hint}")
-    tree = file[name]
-    if tree.num_entries == 0:
-        raise DataError(f"{path}: tree {name!r} has no entries")
-    return tree
-
-
-def branch_depth(branch: Any) -> int | None:
-    """0: one number an entry; 1: a list of numbers; None: something else."""
-    kind = branch.interpretation
-    if isinstance(kind, uproot.AsJagged):
-        inner = kind.content
-        flat = isinstance(inner, uproot.AsDtype) and inner.inner_shape == ()
-        return 1 if flat and inner.to_dtype.kind in "fiub" else None
-    if isinstance(kind, uproot.AsDtype) and kind.inner_shape == ():
-        return 0 if kind.to_dtype.kind in "fiub" else None
-    return None
-
-
-def tree_pieces(tree: Any, branches: Collection[str], size: int) -> Iterator[dict[str, Any]]:
-    """Branch name -> awkward array, for at most `size` entries at a time, in order.
-
-    Not tree.iterate: that holds on to a piece until it has read the next one. This holds none.
-    """
-    for first in range(0, int(tree.num_entries), size):
-        yield _piece(tree, branches, first, first + size)
-
-
-def _piece(tree: Any, branches: Collection[str], first: int, last: int) -> dict[str, Any]:
-    piece = tree.arrays(
-        filter_branch=lambda b: b.name in branches,
-        entry_start=first,
-        entry_stop=last,
-        array_cache=None,
-    )
-    return {name.split("/")[-1]: piece[name] for name in piece.fields}
-
-
-def _widened(values: Any) -> Any:
-    """Short integers as 64-bit ones, so that arithmetic on them does not wrap."""
-    kind = ak.to_numpy(ak.flatten(values, axis=None)).dtype
-    return ak.values_astype(values, np.int64) if kind.kind in "iu" and kind.itemsize < 8 else values
-
-
-def counts_of(lists: Any) -> NDArray[np.int64]:
-    """(entries,) lengths of the lists."""
-    lengths: NDArray[np.int64] = ak.to_numpy(ak.num(lists, axis=1)).astype(np.int64)
-    return lengths
-
-
-def _starts(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Index of the first element of each list in the flat array."""
-    return np.cumsum(counts) - counts
-
-
-def merged(preset: MappingConfig, own: MappingConfig) -> MappingConfig:
-    """The preset's mapping with the user's keys in their place, and the user's names beside."""
     update = own.model_dump(exclude_none=True)
-    for name in ("columns", "constituents"):
-        if name in update:
-            update[name] = (getattr(preset, name) or {}) | update[name]
+    objects = own.objects or preset.objects
+    inner = own.candidates or preset.candidates or objects
+    for name, collection in (("columns", objects), ("constituents", inner)):
+        offered = getattr(preset, name) or {}
+        found = {n: text for n, text in offered.items() if _can_be_read(text, collection, layout)}
+        update[name] = found | (getattr(own, name) or {})
     return preset.model_copy(update=update)
+
+
+def _can_be_read(text: str, collection: str | None, layout: Layout) -> bool:
+    return all(layout.find(s, collection) is not None for s in Expression(text).symbols)
 
 
 @READERS.register("root")
 def open_root(path: Path, config: DataConfig) -> Reader:
     """A reader of any ROOT tree, by the configuration's mapping alone."""
-    return RootReader(path, config.mapping)
+    layout = layout_of(path, config.mapping.tree)
+    preset = MappingConfig(columns=JET_KINEMATICS if config.mapping.objects else {})
+    return RootReader(layout, merged(preset, config.mapping, layout))

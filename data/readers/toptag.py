@@ -8,7 +8,6 @@ is_signal_new (1: top, 0: QCD).
 from collections.abc import Iterator
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from triggerforge.config.data import DataConfig
@@ -19,10 +18,12 @@ from triggerforge.data.readers.base import (
     Request,
     from_numbers,
     missing,
-    reading,
 )
-from triggerforge.data.readers.hdf5 import PandasTable
+from triggerforge.data.readers.hdf5 import opened
+from triggerforge.data.readers.padded import Constituents
+from triggerforge.data.readers.pandastable import PandasTable
 
+LAYOUT = "Top Tagging HDF5"
 _LABEL = "is_signal_new"
 _MOMENTA = {"energy": "E", "px": "PX", "py": "PY", "pz": "PZ"}
 
@@ -36,7 +37,7 @@ class TopTagReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with reading(path, "Top Tagging HDF5"), h5py.File(path) as file:
+        with opened(path, LAYOUT) as file:
             table = PandasTable(file, path)
             self.entries = table.entries
             for name in ("E_0", "PX_0", "PY_0", "PZ_0"):
@@ -56,25 +57,34 @@ class TopTagReader:
         """See Reader."""
         if request.label and not self.labelled:
             raise missing(self.path, "column", _LABEL, self.event_columns)
-        with reading(self.path, "Top Tagging HDF5"), h5py.File(self.path) as file:
+        constituents = Constituents(self.path, "energy")
+        yield from constituents.close(self._chunks(request, size, constituents))
+
+    def _chunks(self, request: Request, size: int, constituents: Constituents) -> Iterator[Chunk]:
+        with opened(self.path, LAYOUT) as file:
             for first, columns in PandasTable(file, self.path).chunks(size):
-                stacked = {
+                momentum = {
                     name: np.stack([columns[f"{c}_{i}"] for i in range(self._slots)], axis=1)
                     for name, c in _MOMENTA.items()
-                    if name in request.particles | {"energy"}
                 }
-                there = stacked["energy"] > 0
+                wanted = {name: momentum[name] for name in request.particles}
+                particles, counts = constituents.take(momentum, wanted)
                 yield Chunk(
                     first=first,
                     events={n: columns[n] for n in request.events},
-                    particles={n: stacked[n][there] for n in request.particles},
-                    counts=there.sum(axis=1),
+                    particles=particles,
+                    counts=counts,
                     label=from_numbers(self.path, columns[_LABEL], len(self.classes), first)
                     if request.label
                     else None,
-                    size=len(there),
+                    size=len(counts),
                 )
-                del columns, stacked, there  # or they would stay while the next are read
+                del (
+                    columns,
+                    momentum,
+                    wanted,
+                    particles,
+                )  # or they would stay while the next are read
 
 
 @READERS.register("toptag")

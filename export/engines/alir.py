@@ -9,10 +9,10 @@ from triggerforge.export.engines.exact import ExactRuntime
 
 
 class AlirRuntime(ExactRuntime):
-    """The reference that needs no framework: `QuantizedModel.predict`."""
+    """The reference that needs no framework: `QuantizedModel.compute`."""
 
     name = "alir"
 
     def compute(self, x: NDArray[np.float32]) -> NDArray[Any]:
         """The interpreter's outputs."""
-        return self._quantized.predict(x, threads=1)
+        return self._quantized.compute(x, threads=1)

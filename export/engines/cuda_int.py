@@ -6,12 +6,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from triggerforge.compression.quantized_model import QuantizedModel
-from triggerforge.errors import DataError
 from triggerforge.export.gpu.device import Kernel, architecture, require_gpu
 from triggerforge.export.gpu.nvrtc import compiled_cubin
 from triggerforge.export.gpu.runtime import DeviceRuntime
 from triggerforge.export.gpu.source import BLOCK, ENTRY, MAIN, write_integer_source
-from triggerforge.export.runtime import require_inputs
+from triggerforge.export.runtime import inputs_on_grid
 
 
 class CudaIntRuntime(DeviceRuntime):
@@ -24,6 +23,7 @@ class CudaIntRuntime(DeviceRuntime):
 
     def __init__(self, quantized: QuantizedModel) -> None:
         shape, outputs = quantized.contract.shape, len(quantized.output_formats)
+        self._contract = quantized.contract
         super().__init__("cuda-int", "quantized", shape, outputs, torch.float64, require_gpu())
         sources = write_integer_source(quantized.alir)
         self._kernel = Kernel(compiled_cubin(sources, MAIN, architecture(self.card)), ENTRY)
@@ -35,6 +35,4 @@ class CudaIntRuntime(DeviceRuntime):
 
     def predict(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Outputs (N, outputs), float64. Raises DataError for NaN or inf."""
-        if not np.isfinite(require_inputs(x, self.shape)).all():
-            raise DataError("inputs hold NaN or inf; quantize them with the input contract")
-        return super().predict(x)
+        return super().predict(inputs_on_grid(x, self._contract))

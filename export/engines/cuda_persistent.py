@@ -20,7 +20,7 @@ _IDLE = 1_000_000_000
 
 
 class PersistentRuntime:
-    """Events go one by one through mapped memory of the host. Not for calls of several threads.
+    """Events go one by one through mapped memory of the host. A second thread is refused by ModelError.
 
     Raises ArtifactError if the file is missing, damaged or not ours, UnsupportedOperationError for
     what it does not know, MissingToolError without a card, its driver, NVRTC or g++.

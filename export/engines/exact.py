@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triggerforge.compression.quantized_model import QuantizedModel
-from triggerforge.export.runtime import require_buffers, require_inputs
+from triggerforge.export.runtime import inputs_on_grid, require_buffers
 
 
 class ExactRuntime(ABC):
@@ -23,11 +23,11 @@ class ExactRuntime(ABC):
 
     @abstractmethod
     def compute(self, x: NDArray[np.float32]) -> NDArray[Any]:
-        """Outputs (N, outputs) of N > 0 events of the right shape, float64."""
+        """Outputs (N, outputs) of N > 0 events of the right shape on the grid, float64."""
 
     def predict(self, x: NDArray[np.float32]) -> NDArray[Any]:
         """Outputs (N, outputs), float64."""
-        x = require_inputs(x, self._shape)
+        x = inputs_on_grid(x, self._quantized.contract)
         return self.compute(x) if len(x) else np.zeros((0, self._outputs))
 
     def bind(self, x: NDArray[np.float32], y: NDArray[Any]) -> Callable[[], None]:

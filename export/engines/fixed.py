@@ -1,6 +1,7 @@
 """What engines have in common that are built for one number of events at a time."""
 
 import ctypes
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -34,7 +35,7 @@ class FixedBatchRuntime(ABC):
 
     Many events are computed in blocks: what lies between two layers then stays in the CPU's cache,
     which makes large batches several times faster in every runtime. The best of `blocks` is found
-    by timing them once. One thread at a time may call `predict`.
+    by timing them once. Threads take turns in `predict`, whose arrays are shared.
     """
 
     model = "float"
@@ -45,6 +46,7 @@ class FixedBatchRuntime(ABC):
         self._shape, self._outputs, self._kind = shape, outputs, np.dtype(kind)
         self._block = 0
         self._sizes: dict[int, Fixed] = {}
+        self._turn = threading.RLock()
 
     @abstractmethod
     def build(self, events: int) -> Any:
@@ -61,6 +63,10 @@ class FixedBatchRuntime(ABC):
         network = self.build(events)
         return Fixed(network, x, y, self.place(network, x, y))
 
+    def own(self, events: int) -> Any:
+        """A network that a bound call of `events` > 0 events may use beside all others."""
+        return self.fixed(events).network
+
     def fixed(self, events: int) -> Fixed:
         """What `make` gave; the last few are kept."""
         if events not in self._sizes:
@@ -72,21 +78,23 @@ class FixedBatchRuntime(ABC):
     def predict(self, x: NDArray[np.float32]) -> NDArray[Any]:
         """Outputs (N, outputs)."""
         x = require_inputs(x, self._shape)
-        block = self._size(len(x))
-        if block == len(x):
-            return self._once(x) if block else np.empty((0, self._outputs), self._kind)
-        y = np.empty((len(x), self._outputs), self._kind)
-        for part in _parts(len(x), block):
-            y[part] = self._once(x[part])
-        return y
+        with self._turn:
+            block = self._size(len(x))
+            if block == len(x):
+                return self._once(x) if block else np.empty((0, self._outputs), self._kind)
+            y = np.empty((len(x), self._outputs), self._kind)
+            for part in _parts(len(x), block):
+                y[part] = self._once(x[part])
+            return y
 
     def bind(self, x: NDArray[np.float32], y: NDArray[Any]) -> Callable[[], None]:
         """A call that reads x and writes y; both are kept alive by it."""
         require_memory(x, y, self._shape, self._outputs, self._kind)
         if not len(x):
             return lambda: None
-        size = self._size(len(x))
-        network = self.fixed(size).network
+        with self._turn:
+            size = self._size(len(x))
+            network = self.own(size)
         x = x if x.flags.writeable else _unlocked(x)
         calls = [self.place(network, x[p], y[p]) for p in _parts(len(x), size)]
         if len(calls) == 1:

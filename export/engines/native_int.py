@@ -6,22 +6,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triggerforge.compression.quantized_model import QuantizedModel
-from triggerforge.errors import DataError
 from triggerforge.export.engines.native import CompiledRuntime
 from triggerforge.export.native.build import compiled
 from triggerforge.export.native.source import write_source
-from triggerforge.export.runtime import require_inputs
+from triggerforge.export.runtime import inputs_on_grid
 
 
 class NativeIntRuntime(CompiledRuntime):
-    """Bound, what is off the port's range, or NaN, ends at the range's ends."""
+    """Bound, what is off the grid is cut off to it, and what is off the range, or NaN, ends at its ends."""
 
     def __init__(self, quantized: QuantizedModel) -> None:
         shape, outputs = quantized.contract.shape, len(quantized.output_formats)
-        library = compiled(write_source(quantized.alir, shape))
+        self._contract = quantized.contract
+        library = compiled(write_source(quantized.alir, quantized.contract))
         super().__init__("native-int", "quantized", shape, outputs, np.float64, library)
 
     def _predict_other(self, x: NDArray[np.float32]) -> NDArray[Any]:
-        if not np.isfinite(require_inputs(x, self._shape)).all():
-            raise DataError("inputs hold NaN or inf; quantize them with the input contract")
-        return super()._predict_other(x)
+        given = np.require(inputs_on_grid(x, self._contract), requirements="A")
+        y = np.empty((len(given), self._outputs), self._kind)
+        self.bind(given, y)()
+        return y

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from triggerforge.compression.onnx_file import read_metadata, read_onnx
 from triggerforge.errors import ArtifactError, MissingToolError
 from triggerforge.export.engines.fixed import FixedBatchRuntime
+from triggerforge.export.runtime import inputs_on_grid
 
 Provider = tuple[str, dict[str, str]]
 _TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64}
@@ -50,6 +51,10 @@ class OnnxRuntime(FixedBatchRuntime):
         super().__init__(name, self.contract.shape, outputs, kind)
         self.model = model
         self.device = "cpu" if self._providers == (_CPU,) else "cuda"
+
+    def predict(self, x: NDArray[np.float32]) -> NDArray[Any]:
+        """Outputs (N, outputs)."""
+        return super().predict(inputs_on_grid(x, self.contract) if self.model == "quantized" else x)
 
     def build(self, events: int) -> Any:
         """A session."""

@@ -1,6 +1,7 @@
 """Events handed to a kernel that is already running, through memory that both sides see."""
 
 import ctypes
+import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from triggerforge.errors import ToolFailedError
+from triggerforge.errors import ModelError, ToolFailedError
 from triggerforge.export.native.build import compiled
 from triggerforge.export.native.text import filled
 
@@ -34,6 +35,7 @@ class Mailbox:
     def __init__(self, memory: NDArray[np.uint8], inputs: int, outputs: int, start: Start) -> None:
         self._memory, self._start = memory, start
         self._sizes = inputs, outputs
+        self._turn = threading.Lock()
         self._flags = memory[:FLAGS].view(np.uint32)
         self._flags[:] = 0
         base = memory.ctypes.data
@@ -47,7 +49,7 @@ class Mailbox:
     def bind(self, x: NDArray[np.float32], y: NDArray[np.float32]) -> Callable[[], None]:
         """A call for one event: x (inputs,) to y (outputs,), both contiguous and kept.
 
-        The call raises ToolFailedError if no answer comes.
+        The call raises ToolFailedError if no answer comes, ModelError while another thread waits.
         """
         mail, to, back = map(ctypes.c_void_p, self.addresses)
         inputs, outputs = map(ctypes.c_long, self._sizes)
@@ -55,17 +57,27 @@ class Mailbox:
         patience = ctypes.c_long(_PATIENCE)
         ask, wait = self._library.triggerforge_ask, self._library.triggerforge_await
 
+        enter, leave = self._turn.acquire, self._turn.release
+
         def call(keep: tuple[object, ...] = (self, x, y)) -> None:
-            status = ask(mail, given, to, inputs, back, wanted, outputs, patience)
-            if status == 1:
-                self._start_kernel()
-                status = wait(mail, back, wanted, outputs, patience)
-            if status:
-                self._flags[_STOP] = 1
-                raise ToolFailedError(
-                    f"the persistent kernel gave no answer in {_PATIENCE / 1e9:g} s; it was told to "
-                    "stop: make the engine anew"
+            if not enter(False):
+                raise ModelError(
+                    "another thread waits for this engine's answer, which has one mailbox; make an "
+                    "engine for each thread"
                 )
+            try:
+                status = ask(mail, given, to, inputs, back, wanted, outputs, patience)
+                if status == 1:
+                    self._start_kernel()
+                    status = wait(mail, back, wanted, outputs, patience)
+                if status:
+                    self._flags[_STOP] = 1
+                    raise ToolFailedError(
+                        f"the persistent kernel gave no answer in {_PATIENCE / 1e9:g} s; it was told "
+                        "to stop: make the engine anew"
+                    )
+            finally:
+                leave()
 
         return call
 

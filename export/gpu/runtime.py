@@ -1,5 +1,6 @@
 """What the GPU engines have in common: arrays of the host go to the card and back."""
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,8 @@ from torch import Tensor
 from triggerforge.export.gpu.device import new_stream
 from triggerforge.export.runtime import require_buffers, require_inputs
 
+_TURN = threading.RLock()
+"""on the card one thread at a time computes, or records a graph: while one is recorded, CUDA refuses others"""
 _DIRECT = 2**16
 """bytes of x and y that a kernel reads and writes in the host's memory sooner than they are copied"""
 
@@ -43,10 +46,11 @@ class DeviceRuntime(ABC):
     def predict(self, x: NDArray[np.float32]) -> NDArray[Any]:
         """Outputs (N, outputs) through memory of the card that is taken anew for every call."""
         x = require_inputs(x, self.shape)
-        y = torch.empty((len(x), self.outputs), dtype=self.kind, device=self.card)
-        if len(x):
-            self.enqueue(torch.from_numpy(x).to(self.card), y)
-        outputs: NDArray[Any] = y.cpu().numpy()
+        with _TURN:
+            y = torch.empty((len(x), self.outputs), dtype=self.kind, device=self.card)
+            if len(x):
+                self.enqueue(torch.from_numpy(x).to(self.card), y)
+            outputs: NDArray[Any] = y.cpu().numpy()
         return outputs
 
     def bind(self, x: NDArray[np.float32], y: NDArray[Any]) -> Callable[[], None]:
@@ -56,9 +60,10 @@ class DeviceRuntime(ABC):
         """
         require_buffers(x, y, self.shape, self.outputs, self._array_kind)
         source, target = torch.from_numpy(x), torch.from_numpy(y)
-        host_x, host_y = self.pinned(source), self.pinned(target)
-        work = self._work(host_x, host_y)
-        run = captured(work, self.card) if self.device == "cuda" else work
+        with _TURN:
+            host_x, host_y = self.pinned(source), self.pinned(target)
+            work = self._work(host_x, host_y)
+            run = captured(work, self.card) if self.device == "cuda" else work
 
         def call() -> None:
             host_x.copy_(source)

@@ -16,6 +16,7 @@ import triggerforge.export.native.float_reduce
 import triggerforge.export.native.float_select  # noqa: F401
 from triggerforge.errors import UnsupportedOperationError
 from triggerforge.export.native.float_graph import FloatGraph
+from triggerforge.export.native.grid import NO_GRID
 from triggerforge.export.native.text import filled, number_list
 
 _MOST_WEIGHTS = 1_000_000
@@ -66,7 +67,7 @@ def write_float_source(model: onnx.ModelProto) -> dict[str, str]:
             "outputs": program.outputs,
             "result": "float",
             "numpy_result": "NPY_FLOAT32",
-            "only_finite": "false",
+            **NO_GRID,
             "shape": ", ".join(map(str, program.shape)),
             "constants": constants_text(program.constants),
             "buffers": "\n".join(

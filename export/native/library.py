@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from triggerforge.border import answer
 from triggerforge.compression.quantized_model import MODEL_FILE, QuantizedModel
 from triggerforge.config.identifiers import Identifier
 from triggerforge.errors import ArtifactError, ConfigError, ModelError, TriggerForgeError
@@ -127,4 +128,4 @@ def _source(run: Path, kinds: Iterable[str]) -> EngineSource:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(main, "triggerforge.export.native.library"))

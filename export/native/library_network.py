@@ -1,5 +1,6 @@
 """One network of a static library: its C names, its inputs, and events with recorded outputs."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from triggerforge.compression.onnx_file import read_metadata, read_onnx
 from triggerforge.compression.quantized_model import QuantizedModel, corner_inputs
-from triggerforge.data.contract import InputContract, InputFeature
+from triggerforge.data.contract import OFFSET_BITS, InputContract, InputFeature
 from triggerforge.export.engines.onnxruntime import OnnxRuntime
 from triggerforge.export.native.float_source import write_float_source
 from triggerforge.export.native.source import write_source
@@ -124,7 +125,7 @@ def quantized_network(name: str, quantized: QuantizedModel) -> LibraryNetwork:
         contract=contract,
         outputs=quantized.classes,
         formats=tuple(map(str, quantized.output_formats)),
-        sources=write_source(quantized.alir, contract.shape),
+        sources=write_source(quantized.alir, contract),
         result="double",
         numbers=(
             "The firmware's bits.\n"
@@ -158,12 +159,14 @@ def quoted(text: str) -> str:
 
 
 def _port(feature: InputFeature) -> str:
-    low, high = feature.format.integer_range
-    padding = float(feature.format.quantize(np.array(feature.padding, np.float32)))
+    fmt = feature.format
+    low, high = fmt.integer_range
+    whole = math.floor(feature.offset_steps)
+    rest = int((feature.offset_steps - whole) * 2**OFFSET_BITS)
     return _braced(
-        *(float(feature.offset), feature.shift, feature.format.fraction),
-        *(f"Rounding::{feature.format.rounding}", f"Overflow::{feature.format.overflow}"),
-        *(float(low), float(high), f"{padding!r}f"),
+        *(whole, f"{rest}U", feature.shift, fmt.fraction, fmt.width),
+        *(f"Rounding::{fmt.rounding}", f"Overflow::{fmt.overflow}"),
+        *(low, high, f"{float(feature.padding)!r}f"),
     )
 
 

@@ -6,7 +6,9 @@ import numpy as np
 from alkaid.types import CombLogic
 from numpy.typing import NDArray
 
+from triggerforge.data.contract import InputContract
 from triggerforge.errors import UnsupportedOperationError
+from triggerforge.export.native.grid import grid_values
 from triggerforge.export.native.program import Program, write_program
 from triggerforge.export.native.text import filled
 
@@ -30,16 +32,16 @@ def network_source(alir: CombLogic) -> dict[str, str]:
     return filled(_NETWORK, _values(alir))
 
 
-def write_source(alir: CombLogic, shape: tuple[int, ...]) -> dict[str, str]:
-    """File name -> text, of the network for events of `shape` and of its Python module.
+def write_source(alir: CombLogic, contract: InputContract) -> dict[str, str]:
+    """File name -> text, of the network for events of the contract and of its Python module.
 
     The lanes are the narrowest that hold every number on the way. Raises UnsupportedOperationError
     if a number has more than 64 bits.
     """
     module = {
         "numpy_result": "NPY_FLOAT64",
-        "only_finite": "true",
-        "shape": ", ".join(map(str, shape)),
+        "shape": ", ".join(map(str, contract.shape)),
+        **grid_values(contract),
     }
     return filled(_NETWORK | _TEMPLATES, _values(alir) | module)
 

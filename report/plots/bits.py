@@ -58,7 +58,8 @@ def _paint(figure: Figure, material: Material, layers: list[Mapping[str, Any]]) 
         label = "pruned" if width == 0 else f"{width} bit"
         ax.barh(range(len(layers)), heights, 0.68, left=left, color=color, label=label)
     _names(ax, layers)
-    ax.set_xlabel("share of the weights")
+    ax.set_xlabel("share of the weights [%]")
+    ax.set_ylabel("layer")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=6, handlelength=1.0)
     stamp(ax, material.config)
 
@@ -69,7 +70,7 @@ def _names(ax: Axes, layers: list[Mapping[str, Any]]) -> None:
     ax.tick_params(which="both", top=False)
     ax.invert_yaxis()
     ax.set_xlim(0, 1)
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
     for i, layer in enumerate(layers):
         mean, weights = number(layer.get("weight_bits_mean"), 2), int(layer["weights"])
         ax.annotate(

@@ -26,6 +26,7 @@ def class_counts(material: Material) -> Plot:
         ax.tick_params(axis="y", which="both", length=0)
         ax.invert_yaxis()
         ax.set_xlabel("events")
+        ax.set_ylabel("class")
         ax.set_xlim(0, 1.05 * max(left.max(), 1))
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.16), ncols=3)
         stamp(ax, material.config)

@@ -7,6 +7,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from triggerforge.data.weights import share
 from triggerforge.report.blocks import Picture, Plot
 from triggerforge.report.figure import THIRD, picture, plain, stamp
 from triggerforge.report.material import MODELS, Material, NotRunError
@@ -37,7 +38,7 @@ def confusion(material: Material) -> Plot:
 def _matrix(material: Material, model: str, counts: NDArray[Any]) -> Picture:
     classes = material.classes or tuple(str(i) for i in range(len(counts)))
     total = counts.sum(axis=1, keepdims=True)
-    percent = 100 * counts / np.where(total > 0, total, 1)
+    percent = 100 * share(counts, np.where(total > 0, total, 1))
 
     def paint(figure: Figure) -> None:
         ax = figure.add_subplot()
@@ -56,6 +57,6 @@ def _matrix(material: Material, model: str, counts: NDArray[Any]) -> Picture:
         ax.set_title(MODEL_NAMES[model], color=INK, loc="left")
         stamp(ax, material.config)
 
-    right = float(np.trace(counts) / counts.sum()) if counts.sum() else 0.0
+    right = float(share(np.trace(counts), counts.sum())) if counts.sum() > 0 else 0.0
     alt = f"Confusion matrix of the {MODEL_NAMES[model]} model; {right:.1%} on the diagonal"
     return picture(f"confusion-{model}", paint, alt, size=(THIRD, 3.7))

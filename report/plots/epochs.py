@@ -23,13 +23,16 @@ def by_epoch(
     label: str,
     size: tuple[float, float],
     log: bool = False,
+    scale: float = 1.0,
 ) -> Picture | None:
     """Draws the history's `columns` (key to name in the legend); None where it holds none of them.
 
     Epochs without a finite value of a column are left out. `log`: a logarithmic axis, where the
-    values differ by more than a factor of four.
+    values differ by more than a factor of four; `scale` multiplies them.
     """
-    lines = {name: points for key, name in columns.items() if (points := _points(history, key))}
+    lines = {
+        name: points for key, name in columns.items() if (points := _points(history, key, scale))
+    }
     if not lines:
         return None
 
@@ -54,10 +57,10 @@ def by_epoch(
     )
 
 
-def _points(history: History, key: str) -> list[tuple[int, float]]:
-    """(epoch from 1, value) of every epoch with a finite value."""
+def _points(history: History, key: str, scale: float) -> list[tuple[int, float]]:
+    """(epoch from 1, value times `scale`) of every epoch with a finite value."""
     return [
-        (i + 1, value)
+        (i + 1, value * scale)
         for i, epoch in enumerate(history)
         if (value := finite(epoch.get(key))) is not None
     ]

@@ -35,6 +35,11 @@ def edges(values: NDArray[Any]) -> NDArray[np.float64]:
     return np.linspace(low, high, bins + 1)
 
 
+def density_label(unit: str) -> str:
+    """Label of an axis on which outlines of unit area stand, of a quantity in `unit`."""
+    return f"density [1/{plain(unit)}]" if unit not in ("", "1") else "density"
+
+
 def outlines(
     ax: Axes,
     columns: list[tuple[NDArray[Any], NDArray[Any]]],
@@ -59,4 +64,3 @@ def outlines(
         )
     ax.set_xlim(bins[0], bins[-1])
     ax.set_ylim(bottom=0)
-    ax.ticklabel_format(axis="y", scilimits=(-3, 3), useMathText=True)

@@ -11,7 +11,7 @@ from triggerforge.data.dataset import Dataset
 from triggerforge.report.blocks import Picture, Plot
 from triggerforge.report.figure import QUARTER, THIRD, picture, plain, stamp
 from triggerforge.report.material import Material
-from triggerforge.report.plots.histograms import edges, outlines
+from triggerforge.report.plots.histograms import density_label, edges, outlines
 from triggerforge.report.style import MUTED, class_color
 
 _IMAGE_AXES = 3  # (height, width, channels)
@@ -57,7 +57,7 @@ def _distribution(material: Material, test: Dataset, index: int) -> Picture:
             outlines(ax, columns, test.classes, edges(raw[there]))
         _port_range(ax, feature)
         ax.set_xlabel(plain(feature.name + unit))
-        ax.set_ylabel("density")
+        ax.set_ylabel(density_label(feature.unit))
         stamp(ax, material.config)
 
     alt = f"Distribution of input {feature.name}{unit} for each class; port {feature.format}"

@@ -80,6 +80,7 @@ def draw_latency(ax: Axes, rows: Sequence[Mapping[str, Any]], fabric_ns: float |
     ax.tick_params(axis="y", which="both", length=0)
     ax.set_xscale("log")
     ax.set_xlabel("time of a call [µs]")
+    ax.set_ylabel("engine")
 
 
 def _fabric_ns(material: Material) -> float | None:

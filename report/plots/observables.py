@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from triggerforge.report.blocks import Picture, Plot
 from triggerforge.report.figure import QUARTER, picture, plain, stamp
 from triggerforge.report.material import Material, NotRunError
-from triggerforge.report.plots.histograms import edges, outlines
+from triggerforge.report.plots.histograms import density_label, edges, outlines
 from triggerforge.report.style import class_color
 
 # word in an observable's name: (how it is written, its unit)
@@ -17,6 +17,8 @@ _QUANTITIES = {
     "m": ("mass", "GeV"),
     "energy": ("energy", "GeV"),
     "e": ("energy", "GeV"),
+    "ht": (r"$H_\mathrm{T}$", "GeV"),
+    "met": (r"$p_\mathrm{T}^\mathrm{miss}$", "GeV"),
     "eta": (r"$\eta$", ""),
     "phi": (r"$\varphi$", "rad"),
 }
@@ -43,10 +45,15 @@ def observables(material: Material) -> Plot:
 def axis_label(name: str) -> str:
     """`name` in words, with the unit where one of them is a known quantity: "jet pT [GeV]"."""
     words = name.split("_")
-    known = [_QUANTITIES[word.lower()] for word in words if word.lower() in _QUANTITIES]
-    unit = f" [{known[0][1]}]" if known and known[0][1] else ""
+    unit = unit_of(name)
     shown = [_QUANTITIES.get(word.lower(), (plain(word), ""))[0] for word in words]
-    return " ".join(shown) + unit
+    return " ".join(shown) + (f" [{unit}]" if unit else "")
+
+
+def unit_of(name: str) -> str:
+    """The unit of the first known quantity in an observable's name; empty where it has none."""
+    known = (_QUANTITIES[word] for word in name.lower().split("_") if word in _QUANTITIES)
+    return next(known, ("", ""))[1]
 
 
 def _one(
@@ -68,7 +75,7 @@ def _one(
         ]
         outlines(ax, columns, material.classes, edges(values[finite]))
         ax.set_xlabel(axis_label(name))
-        ax.set_ylabel("density")
+        ax.set_ylabel(density_label(unit_of(name)))
         stamp(ax, material.config)
 
     alt = f"Distribution of {name} for each class"

@@ -11,15 +11,17 @@ from triggerforge.report.figure import THIRD, picture, plain, stamp
 from triggerforge.report.material import Material, NotRunError
 from triggerforge.report.numbers import percent
 from triggerforge.report.plots.rate_threshold import drawn_curves, points_of
-from triggerforge.report.style import MODEL_COLORS, MODEL_NAMES
+from triggerforge.report.sameness import drawn, legend
+from triggerforge.report.style import DASHES, MODEL_COLORS, MODEL_NAMES
 
-_DASHES = {"float": "-", "quantized": "--", "firmware": ":"}
+_FEW = 30
 Curves = Mapping[str, Mapping[str, Any]]
 
 
 def rate_roc(material: Material) -> Plot:
     """One picture a signal, all models in it."""
-    curves = drawn_curves(material)
+    every = drawn_curves(material)
+    curves = {m: every[m] for m in drawn(material, list(every))}
     signals = list(dict.fromkeys(n for curve in curves.values() for n in curve["efficiency"]))
     if not signals:
         raise NotRunError("no class is a signal")
@@ -27,7 +29,7 @@ def rate_roc(material: Material) -> Plot:
         tuple(_picture(material, i, name, curves) for i, name in enumerate(signals)),
         "Efficiency of each signal at the threshold that gives the rate, for score ≥ threshold. Bars: "
         "68.3 % intervals at the working points, of the efficiency and of the rate.",
-        legend=tuple((MODEL_NAMES[m], MODEL_COLORS[m]) for m in curves),
+        legend=legend(material, list(every)),
     )
 
 
@@ -36,7 +38,10 @@ def _picture(material: Material, index: int, name: str, curves: Curves) -> Pictu
         ax = figure.add_subplot()
         for model, curve in curves.items():
             y = 100 * np.asarray(curve["efficiency"][name])
-            ax.plot(curve["rate_khz"], y, _DASHES[model], color=MODEL_COLORS[model])
+            # a coarse score has these points alone, and nothing between them
+            marker = "." if len(y) <= _FEW else ""
+            color = MODEL_COLORS[model]
+            ax.plot(curve["rate_khz"], y, DASHES[model], color=color, marker=marker)
             for row in points_of(material, model):
                 _bar(ax, row, name, MODEL_COLORS[model])
         ax.set_xscale("log")

@@ -7,9 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from triggerforge.report.blocks import Picture, Plot
-from triggerforge.report.figure import HALF, picture, plain, stamp
+from triggerforge.report.figure import HALF, picture, stamp
 from triggerforge.report.material import Material, NotRunError
 from triggerforge.report.numbers import number
+from triggerforge.report.plots.observables import axis_label
 from triggerforge.report.style import COLORS
 
 
@@ -24,7 +25,7 @@ def rate_slices(material: Material) -> Plot:
         tuple(_picture(material, kind, rows) for kind, rows in drawn.items()),
         "Rate at fixed thresholds if all crossings were as those of the slice; slices hold equal "
         "numbers of background events. Bars: 68.3 % intervals; p: of one rate in all slices.",
-        legend=tuple((f"{t:g} kHz", COLORS[i % len(COLORS)]) for i, t in enumerate(targets)),
+        legend=tuple((f"target {t:g} kHz", COLORS[i % len(COLORS)]) for i, t in enumerate(targets)),
         columns=2,
     )
 
@@ -41,7 +42,7 @@ def _picture(material: Material, kind: str, rows: Sequence[Mapping[str, Any]]) -
             # a slice without a passing event is drawn as its upper end alone
             ax.errorbar(centers, y, ends, half, "o", color=COLORS[i % len(COLORS)], markersize=3)
         ax.set_yscale("log")
-        ax.set_xlabel(plain(name))
+        ax.set_xlabel(axis_label(name))
         ax.set_ylabel("rate [kHz]")
         stamp(ax, material.config)
 

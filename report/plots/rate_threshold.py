@@ -1,7 +1,7 @@
 """The background rate against the threshold on the score, with its error band and working points."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,13 +10,15 @@ from triggerforge.report.blocks import Picture, Plot
 from triggerforge.report.figure import THIRD, picture, stamp
 from triggerforge.report.material import MODELS, Material, NotRunError
 from triggerforge.report.numbers import count, number, with_error
+from triggerforge.report.sameness import drawn, legend
 from triggerforge.report.style import INK, MODEL_COLORS, MODEL_NAMES, MUTED
 
 
 def rate_threshold(material: Material) -> Plot:
     """One picture a model: float, quantised, firmware."""
     curves = drawn_curves(material)
-    pictures = tuple(_picture(material, model, curve) for model, curve in curves.items())
+    models = drawn(material, list(curves))
+    pictures = tuple(_picture(material, model, curves[model]) for model in models)
     record = material.section("trigger")
     events = record.get("background_events") or {}
     counts = ", ".join(f"{MODEL_NAMES[m]} {count(events.get(m))}" for m in curves)
@@ -25,10 +27,10 @@ def rate_threshold(material: Material) -> Plot:
     return Plot(
         pictures,
         f"Rate of background events with score ≥ threshold, out of {number(record.get('crossings_khz'), 6)} "
-        f"kHz of bunch crossings. Band: 68.3 % interval, statistical; crosses: working points, with the "
-        f"68.3 % interval of the threshold. Background events: {counts}. Drawn down to the smallest rate "
+        f"kHz of bunch crossings. Band: 68.3 % interval, statistical; crosses: working points; dotted: "
+        f"their target rates, with the 68.3 % interval of the threshold that has this true rate. Background events: {counts}. Drawn down to the smallest rate "
         f"that the sample supports: {least}.",
-        legend=tuple((MODEL_NAMES[m], MODEL_COLORS[m]) for m in curves),
+        legend=legend(material, list(curves)),
     )
 
 
@@ -50,13 +52,19 @@ def draw_rate(ax: Axes, material: Material, model: str, curve: Mapping[str, Any]
     """Draws one model's rate with band and working points, the rate on a logarithmic axis."""
     color = MODEL_COLORS[model]
     x = curve["threshold"]
-    ax.fill_between(x, curve["low_khz"], curve["high_khz"], color=color, alpha=0.25, linewidth=0)
-    ax.plot(x, curve["rate_khz"], color=color)
+    # on a grid a threshold between two scores does what the higher one does
+    step: Literal["pre"] | None = (
+        "pre" if model in (material.get("trigger", "formats") or {}) else None
+    )
+    band = (x, curve["low_khz"], curve["high_khz"])
+    ax.fill_between(*band, color=color, alpha=0.25, linewidth=0, step=step)
+    ax.plot(x, curve["rate_khz"], color=color, drawstyle="steps-pre" if step else "default")
     for row in points_of(material, model):
         ax.axhline(row["target_khz"], color=MUTED, linestyle=":", linewidth=0.8)
         high = row["threshold_high"]
         ends = [row["threshold_low"], row["threshold"] if high is None else high]
-        ax.plot(ends, [row["rate_khz"]] * 2, color=INK, linewidth=1.0)
+        if ends[0] < ends[1]:
+            ax.plot(ends, [row["target_khz"]] * 2, color=INK, linewidth=1.0)
         ax.plot([row["threshold"]], [row["rate_khz"]], "P", color=INK, markersize=5)
     ax.set_yscale("log")
 

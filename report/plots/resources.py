@@ -63,6 +63,7 @@ def draw_resources(ax: Axes, material: Material, part: Part) -> None:
     ax.set_xlim(1e-3, 300)
     ax.axvline(100, color=COLORS[2], linewidth=1, linestyle=":")
     ax.set_xlabel("used [%]")
+    ax.set_ylabel("resource")
 
 
 def _paint(figure: Figure, material: Material, part: Part) -> None:

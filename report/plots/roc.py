@@ -7,10 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from triggerforge.data.weights import rising
 from triggerforge.report.blocks import Picture, Plot
 from triggerforge.report.figure import THIRD, picture, plain, stamp
 from triggerforge.report.material import MODELS, Material, NotRunError
-from triggerforge.report.style import MODEL_COLORS, MODEL_NAMES
+from triggerforge.report.sameness import drawn, legend
+from triggerforge.report.style import DASHES, MODEL_COLORS, MODEL_NAMES
 from triggerforge.training.metrics import scores
 from triggerforge.training.task import Task
 
@@ -18,7 +20,8 @@ SIGNAL = np.linspace(0.02, 1.0, 99)
 """signal efficiencies at which the curves are drawn"""
 _FEWEST = 5
 """background events that must pass for a point to be drawn"""
-_DASHES = {"float": "-", "quantized": "--", "firmware": ":"}
+_WIDE = 3.0
+"""the ratio's axis is logarithmic where a curve with its band is further than this factor from 1"""
 
 
 @dataclass(frozen=True)
@@ -37,19 +40,23 @@ def roc_curves(material: Material) -> Plot:
     Of an anomaly score one a signal, the signal against background.
     """
     per_class = {c: curves(material, c) for c in range(len(material.classes))}
-    drawn = {c: found for c, found in per_class.items() if found}
-    if not drawn:
+    with_curves = {c: found for c, found in per_class.items() if found}
+    if not with_curves:
         raise NotRunError("no model left scores of the test events")
-    pictures = tuple(_picture(material, c, found) for c, found in drawn.items())
-    events = {x.model: x.events for found in drawn.values() for x in found}
+    events = {x.model: x.events for found in with_curves.values() for x in found}
+    models = drawn(material, list(events))
+    pictures = tuple(
+        _picture(material, c, [x for x in found if x.model in models])
+        for c, found in with_curves.items()
+    )
     counts = ", ".join(f"{MODEL_NAMES[m]} {n:,}" for m, n in events.items())
     missing = [MODEL_NAMES[m] for m in MODELS if m not in events]
     absent = f" Not run: {', '.join(missing)}." if missing else ""
     return Plot(
         pictures,
-        f"{_told(material)} Bands: one standard deviation, statistical. Below: ratio to the first model's "
-        f"background efficiency. Drawn where at least {_FEWEST} background events pass. Test events: {counts}.{absent}",
-        legend=tuple((MODEL_NAMES[m], MODEL_COLORS[m]) for m in events),
+        f"{_told(material)} Bands: one standard deviation, statistical. Below: ratio to the {MODEL_NAMES[models[0]]} "
+        f"model's background efficiency. Drawn where at least {_FEWEST} background events pass. Test events: {counts}.{absent}",
+        legend=legend(material, list(events)),
     )
 
 
@@ -93,12 +100,12 @@ def background_efficiency(
     sqrt((1-ε)² Σ_pass w² + ε² Σ_fail w²) / Σ w.
     """
     order = np.argsort(-score[signal], kind="stable")
-    passed = np.cumsum(weight[signal][order])
+    passed = rising(np.concatenate([[0.0], np.cumsum(weight[signal][order])]))[1:]
     reached = np.searchsorted(passed, SIGNAL * passed[-1] * (1 - 1e-12))
     thresholds = score[signal][order][np.minimum(reached, len(order) - 1)]
     order = np.argsort(-score[~signal], kind="stable")
     falling, weights = -score[~signal][order], weight[~signal][order]
-    sums = np.concatenate([[0.0], np.cumsum(weights)])
+    sums = rising(np.concatenate([[0.0], np.cumsum(weights)]))
     squares = np.concatenate([[0.0], np.cumsum(weights**2)])
     count = np.searchsorted(falling, -thresholds, side="right")
     efficiency = sums[count] / sums[-1]
@@ -112,7 +119,7 @@ def background_efficiency(
 def draw_roc(ax: Axes, found: list[Curve]) -> None:
     """Draws the curves with their error bands on `ax`, background on a logarithmic axis."""
     for curve in found:
-        color, dashes = MODEL_COLORS[curve.model], _DASHES[curve.model]
+        color, dashes = MODEL_COLORS[curve.model], DASHES[curve.model]
         low, high = curve.background - curve.error, curve.background + curve.error
         ax.fill_between(SIGNAL, low, high, color=color, alpha=0.18, linewidth=0)
         label = MODEL_NAMES[curve.model]
@@ -143,10 +150,24 @@ def _picture(material: Material, label: int, found: list[Curve]) -> Picture:
 
 def _draw_ratio(ax: Axes, found: list[Curve]) -> None:
     reference = found[0].background
-    for curve in found:
-        ratio, error = curve.background / reference, curve.error / reference
-        color = MODEL_COLORS[curve.model]
+    ratios = {curve.model: curve.background / reference for curve in found}
+    errors = {curve.model: curve.error / reference for curve in found}
+    for model, ratio in ratios.items():
+        color, error = MODEL_COLORS[model], errors[model]
         ax.fill_between(SIGNAL, ratio - error, ratio + error, color=color, alpha=0.18, linewidth=0)
-        ax.plot(SIGNAL, ratio, _DASHES[curve.model], color=color)
-    ax.set_ylim(0.7, 1.45)
-    ax.set_ylabel("ratio", loc="center")
+        ax.plot(SIGNAL, ratio, DASHES[model], color=color)
+    _span(ax, [(ratios[m], errors[m]) for m in ratios])
+    ax.set_ylabel(f"ratio to {MODEL_NAMES[found[0].model]}", loc="center")
+
+
+def _span(ax: Axes, curves: list[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> None:
+    """An axis of ratios that cuts no curve: with its bands, or logarithmic where they spread far."""
+    ratio, error = (np.concatenate(parts) for parts in zip(*curves, strict=True))
+    there = np.isfinite(ratio) & np.isfinite(error) & (ratio > 0)
+    tops, bottoms = (ratio + error)[there], (ratio - error)[there]
+    high = max(1.15, 1.03 * float(tops.max(initial=1.0)))
+    low = min(0.85, 0.97 * float(bottoms.min(initial=1.0)))
+    if high > _WIDE or low < 1 / _WIDE:
+        low = min(0.7, 0.8 * float(ratio[there].min(initial=1.0)))
+        ax.set_yscale("log")
+    ax.set_ylim(low, high)

@@ -14,7 +14,12 @@ def training_curves(material: Material) -> Plot:
     drawn = (
         by_epoch(material, history, losses, "loss", (HALF, 2.35)),
         by_epoch(
-            material, history, {"validation_accuracy": "validation"}, "accuracy", (HALF, 2.35)
+            material,
+            history,
+            {"validation_accuracy": "validation"},
+            "accuracy [%]",
+            (HALF, 2.35),
+            scale=100.0,
         ),
     )
     events, parameters = (material.get("training", key) for key in ("events", "parameters"))
@@ -33,7 +38,7 @@ def quantized_training(material: Material) -> Plot:
     size, measure = (THIRD, 2.7), material.measure
     drawn = (
         by_epoch(material, history, {"loss": "loss"}, "loss", size),
-        by_epoch(material, history, {"accuracy": measure}, measure, size),
+        by_epoch(material, history, {"accuracy": measure}, f"{measure} [%]", size, scale=100.0),
         by_epoch(material, history, {"ebops": "EBOPs"}, "EBOPs", size, log=True),
     )
     return Plot(

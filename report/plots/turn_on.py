@@ -32,7 +32,7 @@ def turn_on(material: Material) -> Plot:
         ),
         "Efficiency of the working points of the model nearest to the hardware in bins of an "
         f"observable. Bars: 68.3 % intervals.{left}",
-        legend=tuple((f"{t:g} kHz", _color(targets, t)) for t in targets),
+        legend=tuple((f"target {t:g} kHz", _color(targets, t)) for t in targets),
     )
 
 

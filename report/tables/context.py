@@ -40,10 +40,17 @@ def _flat(record: Mapping[str, Any], path: str = "") -> list[tuple[str, Any]]:
     for key, value in record.items():
         name = f"{path}{key}".replace("_", " ")
         if isinstance(value, Mapping):
-            found += _flat(value, f"{name}: ")
+            alike = _alike(value)
+            found += [(f"{name} (all {len(value)})", alike)] if alike else _flat(value, f"{name}: ")
         elif not (isinstance(value, list) and any(isinstance(v, Mapping | list) for v in value)):
             found.append((name, value))
     return found
+
+
+def _alike(record: Mapping[str, Any]) -> str:
+    """The text that all of several entries share; empty where they differ."""
+    texts = {value if isinstance(value, str) else None for value in record.values()}
+    return texts.pop() or "" if len(texts) == 1 and len(record) > 2 else ""
 
 
 def _text(value: Any) -> str:

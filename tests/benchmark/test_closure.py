@@ -14,7 +14,7 @@ def test_intervals_cover_as_often_as_they_say(case: str) -> None:
     for level in LEVELS:
         four_sigma = 4 * np.sqrt(level * (1 - level) / EXPERIMENTS)
         assert found.rate[level] > level - four_sigma
-        if case in ("unweighted", "weighted"):
+        if case in ("unweighted", "weighted", "signed"):
             assert found.rate[level] < level + four_sigma
         assert abs(found.threshold[level] - found.rate[level]) < 0.01
 

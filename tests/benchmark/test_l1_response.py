@@ -19,6 +19,7 @@ def test_jets_without_pile_up_have_a_response_near_one(
         assert 0.85 < float(median) < 1.15
 
 
+@pytest.mark.long
 def test_speed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(l1_speed, "_COLLISIONS", {"soft": 20})
     monkeypatch.setattr(l1_speed, "_FEW", 2)

@@ -95,8 +95,10 @@ def test_no_events(quantized: QuantizedModel) -> None:
 
 @pytest.mark.parametrize("x", [np.zeros((2, 5)), np.zeros((2, 2, 2)), np.full((2, 4), np.nan)])
 def test_inputs_that_do_not_fit(quantized: QuantizedModel, x: np.ndarray) -> None:
-    with pytest.raises(DataError, match=r"\(4,\)"):
+    with pytest.raises(DataError, match=r"\(4,\)|8 of 8 inputs are NaN"):
         quantized.predict(x)
+    with pytest.raises(DataError, match=r"\(4,\)"):
+        quantized.compute(x)
 
 
 def test_a_wide_model_is_compared_in_float64() -> None:

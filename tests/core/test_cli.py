@@ -3,7 +3,6 @@
 import errno
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -21,16 +20,14 @@ DEMO = str(ROOT / "configs/demo.yaml")
 
 def test_help_is_instant_and_imports_nothing_heavy() -> None:
     code = (
-        "import sys, time; from triggerforge.cli import main\n"
+        "import sys; from triggerforge.cli import main\n"
         "try: main(['-h'])\n"
         "except SystemExit: pass\n"
         "heavy = {'torch', 'keras', 'jax', 'pydantic', 'numpy'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
-    start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert time.perf_counter() - start < 0.3 * 5  # measured at 0.06 s; a loaded machine is slower
     for stage in STAGES:
         assert stage.name in done.stdout
 

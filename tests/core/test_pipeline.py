@@ -8,8 +8,9 @@ import pytest
 
 from triggerforge import pipeline
 from triggerforge.config.load import load_config
+from triggerforge.errors import DataError
 from triggerforge.pipeline import Run, Stage
-from triggerforge.runfolder import write_json
+from triggerforge.runfolder import read_json, write_json
 
 DEMO = Path(__file__).parents[2] / "configs" / "demo.yaml"
 UPSTREAM: dict[str, tuple[str, ...]] = {
@@ -74,3 +75,32 @@ def test_whatever_stands_on_a_stage_that_left_something_else_is_made_again(
     leave(run, "another")
     pipeline.execute(run, "report")
     assert made == ["firmware", "report"]
+
+
+def test_score_looks_at_both_files_before_anything_is_made(made: list[str], tmp_path: Path) -> None:
+    run = Run(load_config(DEMO), tmp_path / "runs")
+    events = tmp_path / "events.root"
+    with pytest.raises(DataError, match=r"no file .*events\.root"):
+        pipeline.score(run, events, tmp_path / "out.root", "native-int")
+    events.write_bytes(b"no events")
+    for out, message in {
+        tmp_path / "none" / "out.root": "no folder",
+        tmp_path / "out.txt": "ending '.txt'",
+        events: "is the input itself",
+        tmp_path / "out.root": r"events\.root: begins with",
+    }.items():
+        with pytest.raises(DataError, match=message):
+            pipeline.score(run, events, out, "native-int")
+    assert made == [] and not list((tmp_path / "runs").glob("*/*"))
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_the_record_says_whether_the_run_was_quick(tmp_path: Path, quick: bool) -> None:
+    run = Run(load_config(DEMO, quick=quick), tmp_path)
+    run.folder.path.mkdir()
+    pipeline._publish(run, [])
+    context = read_json(run.folder.path / "result.json")["context"]
+    assert context["quick"] is quick
+    assert ("quick_sizes" in context) is quick
+    if quick:
+        assert context["quick_sizes"]["generate.jets"] == {"quick": 1500, "whole": 120000}

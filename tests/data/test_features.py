@@ -14,11 +14,11 @@ def test_images_hold_the_pt_in_each_pixel() -> None:
     weight = np.array([0.1, 0.2, 0.3, 9.0, 0.4])
     event = np.array([0, 0, 0, 0, 1])
     images = jet_images(eta, phi, weight, event, 3, 40, 0.8)
-    assert images.shape == (3, 40, 40, 1) and images.dtype == np.float32
-    assert images[0, 0, 0, 0] == np.float32(0.1)
-    assert images[0, 39, 39, 0] == np.float32(0.3)
-    assert images[0, 20, 20, 0] == np.float32(0.2)
-    assert images[1, 20, 20, 0] == np.float32(0.4)
+    assert images.shape == (3, 40, 40, 1) and images.dtype == np.float64
+    assert images[0, 0, 0, 0] == 0.1
+    assert images[0, 39, 39, 0] == (0.3)
+    assert images[0, 20, 20, 0] == (0.2)
+    assert images[1, 20, 20, 0] == (0.4)
     np.testing.assert_allclose(images.sum(axis=(1, 2, 3)), [0.6, 0.4, 0], rtol=1e-6)
 
 

@@ -23,6 +23,7 @@ FORMATS = {
     "pfnano": "pfnano",
 }
 LABELS: dict[str, dict[str, Any]] = {
+    "quadruple": {"classes": ["gluon", "quark"]},
     "pfnano": {"label": {"a": "truth == 0", "b": "truth == 1"}},
     "jetclass": {"classes": ["QCD", "Hbb"]},
     "lhcjets": {"classes": ["g", "q"]},

@@ -2,7 +2,9 @@
 
 import json
 import os
+import resource
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,12 @@ import pytest
 import uproot
 
 from triggerforge.config.data import DataConfig
+from triggerforge.data.contract import InputContract
 from triggerforge.data.load import load
 from triggerforge.data.splits import PARTS, load_splits, split_indices
 from triggerforge.errors import ArtifactError, DataError
 from triggerforge.result import RECORD_FILE
+from triggerforge.validation.eventfiles import make_jets
 
 Write = Callable[..., Path]
 
@@ -60,6 +64,37 @@ def test_what_is_saved_is_what_was_loaded(tmp_path: Path, jets: Any, written: Wr
         assert (one.x[~one.mask] == 0).all()
     assert {p.name for p in tmp_path.iterdir()} >= {"splits.h5", RECORD_FILE}
     assert not list(tmp_path.glob(".*"))
+
+
+def test_missing_particles_are_what_an_inherited_model_was_trained_with(
+    tmp_path: Path, jets: Any, written: Write
+) -> None:
+    """Inputs (pt - 10) / 5: a particle without pT was -2 there."""
+    name = "(pt - 10) / 5"
+    precision = {"formats": {name: "ap_fixed<12,7,RND,SAT>"}, "padding": {name: -2.0}}
+    inputs = {"kind": "constituents", "constituents": 30, "names": [name, "deta", "valid"]}
+    source = written("generator", jets)
+    splits = load(config(source, inputs=inputs, precision=precision), None, 1, tmp_path)
+    assert [f.padding for f in splits.contract.features] == [-2, 0, 0]
+    for part in (splits.train, splits.validation, splits.test, load_splits(tmp_path).test):
+        assert part.mask is not None and not part.mask.all()
+        assert (part.x[~part.mask] == [-2, 0, 0]).all()
+        assert (part.quantized_x[~part.mask] == [-2, 0, 0]).all()
+        assert (part.x[part.mask][:, 2] == 1).all()
+    assert InputContract.from_dict(splits.contract.to_dict()) == splits.contract
+
+
+def test_a_finished_models_padding_is_its_own(tmp_path: Path, jets: Any, written: Write) -> None:
+    inputs = {"kind": "constituents", "constituents": 30, "names": ["log_pt", "valid"]}
+    source = written("generator", jets)
+    settings = {"inputs": inputs, "precision": {"padding": {"log_pt": -1.0}}}
+    made = load(config(source, **settings), None, 1, tmp_path)
+    padding = made.contract.features[0].padding
+    again = load(config(source, inputs=inputs), None, 1, tmp_path, made.contract)
+    assert again.test.mask is not None
+    assert (again.test.x[~again.test.mask][:, 0] == np.float32(padding)).all()
+    with pytest.raises(DataError, match="the model's own contract has -"):
+        load(config(source, **settings), None, 1, tmp_path, made.contract)
 
 
 def test_the_record(tmp_path: Path, jets: Any, written: Write) -> None:
@@ -166,7 +201,7 @@ def test_files_of_another_format(name: str, tmp_path: Path) -> None:
     path.write_text("These are no events.\n" * 100)
     with pytest.raises(DataError, match=r"notes\.txt"):
         load(config(path, format=name), None, 1, tmp_path)
-    with pytest.raises(DataError, match="neither ROOT nor HDF5"):
+    with pytest.raises(DataError, match="neither ROOT nor HDF5 nor parquet"):
         load(config(path), None, 1, tmp_path)
 
 
@@ -197,14 +232,6 @@ def test_a_file_named_twice(tmp_path: Path, jets: Any, written: Write) -> None:
     for other in (path, path.with_name("generator.*"), link):
         with pytest.raises(DataError, match=r"names .*generator\.root twice, again as"):
             load(config(path, source=[str(path), str(other)]), None, 1, tmp_path)
-
-
-def test_an_rntuple_is_named_as_such(tmp_path: Path) -> None:
-    path = tmp_path / "new.root"
-    with uproot.recreate(path) as file:
-        file.mkrntuple("jets", {"x": "float32"})
-    with pytest.raises(DataError, match="holds an RNTuple"):
-        load(config(path), None, 1, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -288,17 +315,77 @@ def test_claims_of_a_file_are_checked_before_memory_is_taken(tmp_path: Path) -> 
         load(config(path), None, 1, tmp_path)
     path = tmp_path / "huge.h5"
     with h5py.File(path, "w") as file:
-        file.create_dataset("jetConstituentList", (10**6, 10**6, 16), "f8", chunks=(1, 1000, 16))
-        file.create_dataset("jets", (10**6, 5), "f8", chunks=(1000, 5))
+        row = (1, 10**5, 16)
+        lists = file.create_dataset(
+            "jetConstituentList", (60, *row[1:]), "f8", chunks=row, compression="gzip"
+        )
+        packed = zlib.compress(bytes(lists.dtype.itemsize * 16 * 10**5))
+        for event in range(60):
+            lists.id.write_direct_chunk((event, 0, 0), packed)
+        file["jets"] = np.zeros((60, 5))
         file["jetFeatureNames"] = [f"j_{c}".encode() for c in "gqwzt"]
         file["particleFeatureNames"] = [b"j1_e", *(f"j1_{i}".encode() for i in range(15))]
-    with pytest.raises(DataError, match="allowed for a chunk"):
-        load(
-            config(path, inputs={"kind": "constituents", "names": ["e"], "order": "file"}),
-            None,
-            1,
-            tmp_path,
-        )
+    inputs = {"kind": "constituents", "names": ["e"], "order": "file"}
+    with pytest.raises(
+        DataError, match=r"512 MiB allowed for a chunk; set data\.chunk to at most 41"
+    ):
+        load(config(path, inputs=inputs), None, 1, tmp_path)
+
+
+def test_rows_of_an_archive_that_are_too_large_together(tmp_path: Path) -> None:
+    """100 rows of 6.4 MB, 640 kB as a file: told before one is unpacked."""
+    path = tmp_path / "QG_jets.npz"
+    shape = (100, 200_000, 4)
+    header = (
+        str({"descr": "<f8", "fortran_order": False, "shape": shape}).encode().ljust(117) + b"\n"
+    )
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with archive.open("X.npy", "w", force_zip64=True) as member:
+            member.write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+            for _ in range(100):
+                member.write(bytes(6_400_000))
+        with archive.open("y.npy", "w") as member:
+            np.lib.format.write_array(member, np.arange(100) % 2)
+    settings = config(path, inputs={"kind": "constituents"})
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(
+        DataError, match=r"512 MiB allowed for a chunk; set data\.chunk to at most 83"
+    ):
+        load(settings, None, 1, tmp_path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        (b"\x93NUMPY\x02\x00\xff\xff\xff\x7f" + bytes(1000), "its header claims 2147483647 bytes"),
+        (b"\x93NUMPY\x01\x00\x76\x00" + b"(" * 118, "cannot be read as EnergyFlow"),
+        (b"no array", "cannot be read as EnergyFlow"),
+        (b"", "cannot be read as EnergyFlow"),
+    ],
+)
+def test_members_of_an_archive_that_are_no_arrays(
+    member: bytes, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "QG_jets.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("X.npy", member)
+        archive.writestr("y.npy", member)
+    with pytest.raises(DataError, match=rf"QG_jets\.npz.*{message}"):
+        load(config(path), None, 1, tmp_path)
+
+
+@pytest.mark.parametrize("shape", ["(-60, 3, -4)", "(60, 3, -4)", "(10**3,)", "('a',)"])
+def test_shapes_that_are_none(shape: str, tmp_path: Path) -> None:
+    path = tmp_path / "QG_jets.npz"
+    text = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}"
+    header = text.encode().ljust(117) + b"\n"
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(60 * 12 * 8)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("X.npy", content)
+        archive.writestr("y.npy", content)
+    with pytest.raises(DataError, match=r"QG_jets\.npz"):
+        load(config(path), None, 1, tmp_path)
 
 
 def test_arrays_of_objects_are_not_unpickled(tmp_path: Path) -> None:
@@ -332,6 +419,17 @@ def test_no_entries(tmp_path: Path) -> None:
         file.mktree("jets", {"pt": "float32"})
     with pytest.raises(DataError, match="has no entries"):
         load(config(path, format="root"), None, 1, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "layout", ["lhcjets", "arff", "parquet", "lists", "energyflow", "quadruple"]
+)
+def test_files_without_a_row(layout: str, tmp_path: Path, written: Write) -> None:
+    with np.errstate(all="ignore"):
+        path = written(layout, make_jets(0))
+    inputs = {"kind": "constituents"} if layout in ("energyflow", "quadruple") else {}
+    with pytest.raises(DataError, match=rf"{path.name} has no (entries|data rows)"):
+        load(config(path, inputs=inputs, classes=["a", "b"] if inputs else []), None, 1, tmp_path)
 
 
 def test_links_behind_the_end(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Scores appended to copies of the input: everything of it is still there, in its order."""
 
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,10 @@ import uproot
 from triggerforge.config.data import DataConfig
 from triggerforge.data.contract import InputContract, InputFeature
 from triggerforge.data.load import load
-from triggerforge.data.score import Scored, score_file
+from triggerforge.data.score import Scored, require_scorable, score_file
 from triggerforge.errors import DataError
 from triggerforge.fixedpoint import FixedFormat
+from triggerforge.validation.sandbox import limited
 
 Write = Callable[..., Path]
 NANO = "skhep_root/nanoAOD_2015_CMS_Open_Data_ttbar.root"
@@ -205,7 +207,8 @@ def test_pfnano_constituents_of_real_jets(
 
 def test_real_quark_and_gluon_jets(tmp_path: Path, shared: Callable[[str], Path]) -> None:
     path = shared("quarkgluon_sample/qg_pf_vectors.npy")
-    config, _ = prepared(path, tmp_path, inputs={"kind": "constituents", "constituents": 128})
+    inputs = {"kind": "constituents", "constituents": 128}
+    config, _ = prepared(path, tmp_path, inputs=inputs, classes=["gluon", "quark"])
     splits = load(config, None, 1, tmp_path)
     multiplicity = splits.train.mask.sum(axis=1)
     means = [multiplicity[splits.train.y == i].mean() for i in range(2)]
@@ -296,16 +299,223 @@ def test_bad_requests(tmp_path: Path, jets: Any, written: Write) -> None:
     assert not (tmp_path / "out.root").exists() and not list(tmp_path.glob(".out*"))
 
 
-def test_a_full_disk_leaves_nothing(
-    tmp_path: Path, jets: Any, written: Write, monkeypatch: pytest.MonkeyPatch
+def test_scores_of_the_same_classes_are_not_replaced(
+    tmp_path: Path, jets: Any, written: Write, capsys: Any
 ) -> None:
     path = written("generator", jets)
     config, contract = prepared(path, tmp_path)
+    for ending in ("root", "parquet"):
+        first = tmp_path / f"first.{ending}"
+        score(config, contract, path, first)
+        content = first.read_bytes()
+        again = config.model_copy(update={"format": ending})
+        with pytest.raises(DataError, match=r"has the scores tf_score_light, tf_score_top already"):
+            score_file(
+                network, again, contract, first, tmp_path / f"second.{ending}", ("light", "top")
+            )
+        assert not (tmp_path / f"second.{ending}").exists() and first.read_bytes() == content
+        other = score_file(
+            network, again, contract, first, tmp_path / f"other.{ending}", ("bkg", "signal")
+        )
+        names = read(Path(other.file), "jets").keys()
+        assert names >= {f"tf_score_{n}" for n in ("light", "top", "bkg", "signal")}
+    capsys.readouterr()
+    score(config, contract, path, tmp_path / "first.root")
+    assert "first.root is there already; it is replaced" in capsys.readouterr().err
 
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("triggerforge.data.writers.RootSink.add_to", full)
-    with pytest.raises(DataError, match=r"out\.root: No space left"):
-        score(config, contract, path, tmp_path / "out.root")
-    assert not list(tmp_path.glob("*out.root*"))
+def test_scores_of_a_collection_are_not_replaced(tmp_path: Path, jets: Any, written: Write) -> None:
+    path = written("pfnano", jets)
+    inputs = {"names": ["pt", "eta"]}
+    label = {"a": "truth == 0", "b": "truth == 1"}
+    config, contract = prepared(path, tmp_path, inputs=inputs, label=label)
+    first = tmp_path / "first.root"
+    score(config, contract, path, first)
+    with pytest.raises(DataError, match="has the scores tf_score_a, tf_score_b already"):
+        score(config, contract, first, tmp_path / "second.root")
+
+
+def _bad_outputs(folder: Path, source: Path) -> dict[str, tuple[Path, str]]:
+    (folder / "folder.root").mkdir()
+    (folder / "link.root").hardlink_to(source)
+    (folder / "soft.root").symlink_to(source)
+    return {
+        "ending": (folder / "out.csv", "ending '.csv'"),
+        "no folder": (folder / "none" / "out.root", "no folder .*none; make it"),
+        "a folder": (folder / "folder.root", "is a folder"),
+        "hard link": (folder / "link.root", "is the input itself"),
+        "soft link": (folder / "soft.root", "is the input itself"),
+        "no rights": (Path("/proc/out.root"), r"cannot write /proc/out\.root"),
+    }
+
+
+@pytest.mark.parametrize(
+    "case", ["ending", "no folder", "a folder", "hard link", "soft link", "no rights"]
+)
+def test_an_output_that_cannot_be(case: str, tmp_path: Path, jets: Any, written: Write) -> None:
+    path = written("generator", jets)
+    out, message = _bad_outputs(tmp_path, path)[case]
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(DataError, match=message):
+        require_scorable(DataConfig(), path, out)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "message"),
+    [
+        (lambda p: p.unlink(), {}, "no file"),
+        (lambda p: p.write_bytes(p.read_bytes()[:2000]), {}, r"generator\.root"),
+        (lambda p: p.write_bytes(b""), {}, "is empty"),
+        (lambda p: None, {"inputs": {"names": ["j_masss"]}}, "did you mean"),
+        (lambda p: None, {"format": "lhco"}, "cannot be read as LHC Olympics"),
+    ],
+)
+def test_an_input_that_cannot_be_scored(
+    change: Callable[[Path], Any],
+    settings: dict[str, Any],
+    message: str,
+    tmp_path: Path,
+    jets: Any,
+    written: Write,
+) -> None:
+    path = written("generator", jets)
+    change(path)
+    with pytest.raises(DataError, match=message):
+        require_scorable(DataConfig.model_validate(settings), path, tmp_path / "out.root")
+
+
+@pytest.mark.parametrize(
+    "name", ["e:1.root", "e[1]*.root", "a::b.root", "file:x.root", "a::b.parquet"]
+)
+def test_names_that_libraries_take_for_something_else(
+    name: str, tmp_path: Path, jets: Any, written: Write
+) -> None:
+    """uproot opens what stands before "::", which is another file where there is one."""
+    path = written("generator", jets)
+    config, contract = prepared(path, tmp_path)
+    (tmp_path / "out").mkdir()
+    for other in ("a", "e1.root", "x.root"):
+        (tmp_path / "out" / other).write_text("another file")
+    score(config, contract, path, tmp_path / "out" / name)
+    there = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir() if p.name != name}
+    assert there == dict.fromkeys(("a", "e1.root", "x.root"), b"another file")
+    source = path.rename(tmp_path / "out" / Path(name).with_suffix(".root"))
+    if "::" in name:
+        with pytest.raises(DataError, match="'::' in its path cannot be opened; rename it"):
+            load(config.model_copy(update={"source": (str(source),)}), None, 1, tmp_path)
+    else:
+        assert load(config.model_copy(update={"source": (str(source),)}), None, 1, tmp_path)
+
+
+@pytest.mark.parametrize("ending", ["root", "parquet"])
+def test_a_disk_that_takes_no_more_leaves_nothing(
+    ending: str, tmp_path: Path, jets: Any, written: Write
+) -> None:
+    """The kernel refuses to let a file grow past 8 kB, in a process of its own."""
+    path = written("generator", jets)
+    config, contract = prepared(path, tmp_path)
+    out = tmp_path / f"out.{ending}"
+
+    def task() -> str:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+        return str(score(config, contract, path, out))
+
+    outcome = limited(task, tmp_path)
+    assert outcome.kind == "refused" and "make room and run again" in outcome.text, outcome
+    assert f"cannot write {out}: " in outcome.text and "oo large" in outcome.text
+    assert not list(tmp_path.glob("*out.*"))
+
+
+def collisions(counts: list[int], beside: list[int] | None = None) -> dict[str, Any]:
+    """Entries with so many jets, and a branch nJet that counts `beside`: other jets than these."""
+    pt = np.linspace(20, 90, sum(counts))
+    columns = {"pt": pt, "eta": np.sin(pt), "phi": np.cos(pt), "mass": pt / 10}
+    lists = {f"Jet_{n}": ak.unflatten(v, counts) for n, v in columns.items()}
+    return lists | {"nJet": np.array(beside or counts), "run": np.arange(len(counts))}
+
+
+def write_events(path: Path, columns: dict[str, Any], table: str = "ttree") -> Path:
+    with uproot.recreate(path) as file:
+        if table == "rntuple":
+            records = ak.zip(columns, depth_limit=1)
+            file.mkrntuple("dir/Events", records.layout.form).extend(records)
+        else:
+            types = {
+                n: v.type.content if isinstance(v, ak.Array) else v.dtype
+                for n, v in columns.items()
+            }
+            tree = file.mktree("dir/Events", types, counter_name=lambda name: f"size_{name}")
+            tree.extend(columns)
+    return path
+
+
+JETS = {
+    "inputs": {"names": ["pt", "eta"]},
+    "label": {"a": "eta > 0", "b": "eta <= 0"},
+    "mapping": {"objects": "Jet"},
+    "format": "root",
+}
+
+
+@pytest.mark.parametrize("table", ["ttree", "rntuple"])
+@pytest.mark.parametrize("chunk", [1, 3, 4])
+def test_chunks_without_one_jet_and_lengths_that_agree_by_chance(
+    chunk: int, table: str, tmp_path: Path
+) -> None:
+    """B10: nothing about a column is decided from one chunk; the tree lies in a folder."""
+    counts = [0, 0, 0, 2, 2, 5, 0, 7, 1, 4, 0, 0, 9, 0]
+    beside = [0, 0, 0, 2, 3, 5, 1, 7, 1, 4, 2, 0, 9, 4]  # agrees with the jets in the first chunks
+    path = write_events(tmp_path / "x.root", collisions(counts, beside), table)
+    config, contract = prepared(path, tmp_path, **JETS)
+    out, whole = tmp_path / "out.root", tmp_path / "whole.root"
+    done = score(config, contract, path, out, chunk)
+    assert (done.entries, done.events, done.not_scored) == (14, 30, 0)
+    score(config, contract, path, whole, 100)
+    one, other, old = (read(p, "dir/Events") for p in (out, whole, path))
+    for name, values in old.items():
+        assert ak.array_equal(one[name], values), name
+    for name in ("Jet_tf_score_a", "Jet_tf_score_b"):
+        assert ak.array_equal(one[name], other[name]), name
+        assert ak.num(one[name]).tolist() == counts
+    with uproot.open(out) as file:
+        assert file.classnames()["dir/Events;1"] == {"ttree": "TTree"}.get(table, "ROOT::RNTuple")
+
+
+def test_lists_keep_the_counters_that_the_file_gives_them(tmp_path: Path) -> None:
+    """nJet counts Jet_pt and the scores; Muon_pt, of the same lengths by chance, has its own."""
+    columns = collisions([1, 2, 3, 0, 4] * 4)
+    del columns["nJet"]
+    columns["Muon_pt"] = columns["Jet_pt"]
+    path = tmp_path / "x.root"
+    with uproot.recreate(path) as file:
+        types = {
+            n: v.type.content if isinstance(v, ak.Array) else v.dtype for n, v in columns.items()
+        }
+        tree = file.mktree("Events", types, counter_name=lambda name: "n" + name.split("_")[0])
+        tree.extend(columns)
+    config, contract = prepared(path, tmp_path, **JETS)
+    score(config, contract, path, tmp_path / "out.root")
+    with uproot.open(tmp_path / "out.root") as file:
+        counters = {b.name: b.count_branch for b in file["Events"].branches}
+    names = {n: c.name for n, c in counters.items() if c is not None}
+    jets = {n for n in names if n.startswith("Jet_")}
+    assert names == {n: "nJet" for n in jets} | {"Muon_pt": "nMuon"}
+    assert {"Jet_tf_score_a", "Jet_tf_score_b"} < jets
+    assert set(counters) - set(names) == {"nJet", "nMuon", "run"}
+
+
+def test_nested_records_and_text_of_an_rntuple_are_copied(tmp_path: Path) -> None:
+    jets = ak.Array(
+        [[{"pt": 30.0 + i, "eta": 0.1 * i - 2, "c": [i, i + 1]}] * (i % 3) for i in range(40)]
+    )
+    text = ak.Array([f"event {i}" for i in range(40)])
+    columns = {"Jet": jets, "name": text, "met": ak.zip({"pt": np.arange(40.0)})}
+    path = write_events(tmp_path / "x.root", columns, "rntuple")
+    config, contract = prepared(path, tmp_path, **JETS)
+    done = score(config, contract, path, tmp_path / "out.root")
+    assert done.left_out == []
+    copied = read(tmp_path / "out.root", "dir/Events")
+    for name, values in columns.items():
+        assert ak.array_equal(copied[name], values), name
+    assert ak.num(copied["Jet_tf_score_a"]).tolist() == ak.num(jets).tolist()

@@ -6,14 +6,32 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from triggerforge.errors import ArtifactError, MissingToolError, ModelError, RegistryError
+from triggerforge.data.contract import InputContract
+from triggerforge.errors import (
+    ArtifactError,
+    DataError,
+    MissingToolError,
+    ModelError,
+    RegistryError,
+)
 from triggerforge.export.files import QUANTIZED_FILE
-from triggerforge.export.probe import central_inputs
+from triggerforge.export.probe import central_inputs, random_port_inputs
 from triggerforge.export.runtime import ENGINES, EngineSource, first_engine
 
 NAMES = ("torch", "onnxruntime", "native", "onnxruntime-quantized", "alir", "hgq2", "native-int")
+QUANTIZED = ("onnxruntime-quantized", "alir", "hgq2", "native-int")
 engines = pytest.mark.parametrize("name", NAMES)
+
+
+def off_grid_inputs(contract: InputContract, events: int, seed: int) -> NDArray[np.float32]:
+    """x (events, *shape) between the steps, halfway between them, and beyond both ends of the range."""
+    rng = np.random.default_rng(seed)
+    x = random_port_inputs(contract, events, seed)
+    steps = np.array([f.format.lsb for f in contract.features])
+    part = np.choose(rng.integers(0, 3, x.shape), [0.5, -0.5, rng.uniform(-1, 1, x.shape)])
+    return ((x + part * steps) * rng.choice([1.0, 2.0], x.shape)).astype(np.float32)
 
 
 @engines
@@ -38,6 +56,44 @@ def test_quantised_engines_agree_and_float_engines_too(source: EngineSource, nam
         np.testing.assert_array_equal(engine.predict(x), source.quantized.predict(x))
     else:
         np.testing.assert_allclose(engine.predict(x), source.trained.predict(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [*QUANTIZED, "QuantizedModel.predict", "QuantizedModel.reference"])
+@pytest.mark.parametrize("events", [1, 3, 300])
+def test_inputs_off_the_grid_are_put_on_it_as_the_contract_says(
+    source: EngineSource, name: str, events: int
+) -> None:
+    quantized = source.quantized
+    assert quantized is not None
+    own = name.removeprefix("QuantizedModel.")
+    predict = ENGINES[name](source).predict if own == name else getattr(quantized, own)
+    x = off_grid_inputs(quantized.contract, 300, seed=1)[:events]
+    on_grid = quantized.contract.quantize(x)
+    assert (on_grid != x).any(axis=1).mean() > 0.9
+    given = x.copy()
+    np.testing.assert_array_equal(predict(given), quantized.compute(on_grid))
+    np.testing.assert_array_equal(given, x)  # the caller's array is left as it is
+
+
+@pytest.mark.parametrize("name", QUANTIZED)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_no_grid_has_is_refused(source: EngineSource, name: str, bad: float) -> None:
+    x = np.zeros((70, 6), np.float32)
+    x[69, 5] = bad
+    with pytest.raises(DataError, match=r"1 of 420 inputs are NaN or inf"):
+        ENGINES[name](source).predict(x)
+
+
+@pytest.mark.parametrize("number", [2.0**-149, -(2.0**-149), 2.0**-30, -(2.0**-30), 3e38, -0.0])
+def test_one_number_off_the_grid_is_seen(source: EngineSource, number: float) -> None:
+    """Too small for a product with the scale, or for the range; minus nought lies on the grid."""
+    quantized = source.quantized
+    assert quantized is not None
+    x = central_inputs(quantized.contract, 70, seed=2)
+    x[69, :] = number
+    expected = quantized.compute(quantized.contract.quantize(x))
+    for name in QUANTIZED:
+        np.testing.assert_array_equal(ENGINES[name](source).predict(x), expected)
 
 
 @engines

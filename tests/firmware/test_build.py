@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from triggerforge.config.firmware import (
 )
 from triggerforge.errors import (
     ArtifactError,
+    DataError,
     MissingToolError,
     ModelError,
     ParityError,
@@ -33,6 +35,7 @@ from triggerforge.firmware.pipelining import pipeline
 from triggerforge.firmware.resources import count_resources
 from triggerforge.firmware.rtl import write_rtl
 from triggerforge.firmware.steps import part
+from triggerforge.known_engines import KNOWN
 from triggerforge.pipeline import check_gates
 from triggerforge.result import collect
 from triggerforge.tools import find_tool
@@ -95,6 +98,32 @@ def test_engine_gives_the_models_bits(
     engine = ENGINES[name](source)
     assert (engine.name, engine.model) == (name, "quantized")
     np.testing.assert_array_equal(engine.predict(x), quantized.predict(x))
+
+
+@pytest.mark.parametrize("name", ["hls4ml", "rtl"])
+def test_engine_puts_its_inputs_on_the_grid(
+    quantized: QuantizedModel, source: EngineSource, name: str
+) -> None:
+    """Ties, numbers between the steps, and beyond the range."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(400, 3)).astype(np.float32) * 3
+    x[::2] = np.round(x[::2] * 32) / 32 + 1 / 64
+    on_grid = quantized.contract.quantize(x)
+    assert (on_grid != x).any(axis=1).all()
+    np.testing.assert_array_equal(ENGINES[name](source).predict(x), quantized.compute(on_grid))
+    with pytest.raises(DataError, match="NaN or inf"):
+        ENGINES[name](source).predict(np.full((1, 3), np.nan, np.float32))
+
+
+@pytest.mark.parametrize("name", ["hls4ml", "rtl"])
+def test_engine_gives_them_to_eight_threads_too(
+    quantized: QuantizedModel, source: EngineSource, random_bits: Callable[[int], Any], name: str
+) -> None:
+    engine, parts = ENGINES[name](source), np.array_split(random_bits(800), 8)
+    with ThreadPoolExecutor(len(parts)) as pool:
+        found = list(pool.map(engine.predict, parts))
+    assert KNOWN[name].threads
+    np.testing.assert_array_equal(np.concatenate(found), quantized.predict(np.concatenate(parts)))
 
 
 @pytest.mark.parametrize("name", ["hls4ml", "rtl"])

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from triggerforge.config.report import ReportConfig
 from triggerforge.data.contract import InputContract, InputFeature
 from triggerforge.data.dataset import Dataset, Splits
 from triggerforge.data.scores import write_logits
 from triggerforge.data.splits import save_splits
 from triggerforge.fixedpoint import FixedFormat
+from triggerforge.report.material import gather
+from triggerforge.report.minus_float import with_differences
 from triggerforge.result import RESULT_VERSION, context
 from triggerforge.training.task import Task
 
@@ -86,7 +89,9 @@ def build_run(
     ):
         assert model in ("float", "quantized", "firmware")
         write_logits(folders[stage], values)
-    return FakeRun(_result(classes, splits, scores), folders)
+    result = _result(classes, splits, scores)
+    made = with_differences(gather(ReportConfig(), result, folders))
+    return FakeRun(dict(made.result), folders)
 
 
 @pytest.fixture
@@ -116,7 +121,8 @@ def _result(classes: tuple[str, ...], splits: Splits, scores: dict[str, Any]) ->
     test = splits.test
     return {
         "version": RESULT_VERSION,
-        "context": context(7),
+        "context": context(7) | {"quick": False},
+        "stages": _stages(),
         "data": {"source": ["events.root"], "events": {"test": EVENTS}, "classes": list(classes)},
         "metrics": {
             model: Task.of(splits).metrics(
@@ -163,6 +169,15 @@ def _result(classes: tuple[str, ...], splits: Splits, scores: dict[str, Any]) ->
             | {"allowed": list(f.format.range)}
             for i, f in enumerate(test.contract.features)
         ],
+        "overflow_audit": [
+            {"layer": layer, "tensor": tensor, "kind": kind, "events": EVENTS}
+            | {"overflows": overflows, "values": 8 * EVENTS, "events_with_overflow": overflows}
+            for layer, tensor, kind, overflows in (
+                ("fc1", "output", "sat", 9),
+                ("fc1", "kernel sum", "wrap", 0),
+                ("fc2", "input", "wrap", 2),
+            )
+        ],
         "resources": {
             "part": "xcvu13p-flga2577-2-e",
             "clock_ns": 5.0,
@@ -197,6 +212,11 @@ def _result(classes: tuple[str, ...], splits: Splits, scores: dict[str, Any]) ->
             )
         ],
     }
+
+
+def _stages() -> dict[str, Any]:
+    made = {"git": {"commit": "0123456789abcdef", "dirty": False}, "tools": {"torch": "2.13.0"}}
+    return dict.fromkeys(("data", "train", "compress"), made)
 
 
 def _compression() -> dict[str, Any]:

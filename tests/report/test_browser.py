@@ -1,13 +1,17 @@
-"""The report opens in headless Chromium without one message on the console."""
+"""The report in headless Chromium: no message on the console; on paper few pages, with nothing cut."""
 
+import re
 import shutil
 import subprocess
+from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from triggerforge.config.report import ReportConfig
 from triggerforge.report.write import write_report
+from triggerforge.result import read_result
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 CHROMIUM = next((path for name in NAMES if (path := shutil.which(name))), None)
@@ -54,6 +58,102 @@ def test_the_report_opens_without_a_message(session_run, tmp_path: Path) -> None
 def test_finished_runs_open_without_a_message(page: Path, tmp_path: Path) -> None:
     _, console = open_page(page, tmp_path / "profile")
     assert console == []
+
+
+MOST_PAGES = 15
+TOLERANCE = 1.0
+"""points by which a word's box may reach past the paper's margin"""
+paper = pytest.mark.skipif(
+    shutil.which("pdftotext") is None, reason="no pdftotext: install poppler-utils"
+)
+
+
+def on_paper(page: Path, folder: Path) -> tuple[int, str, list[str]]:
+    """Pages of the print, its text without white space, and words that leave the paper."""
+    assert CHROMIUM is not None
+    pdf = folder / "report.pdf"
+    print_it = [f"--print-to-pdf={pdf}", "--no-pdf-header-footer", page.as_uri()]
+    command = [CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", *print_it]
+    subprocess.run(command, capture_output=True, timeout=300, check=True)
+    raw = subprocess.run(["pdftotext", "-raw", pdf, "-"], capture_output=True, check=True)
+    box = subprocess.run(["pdftotext", "-bbox", pdf, "-"], capture_output=True, check=True)
+    sheets = box.stdout.decode().split("<page ")[1:]
+    outside = []
+    for sheet in sheets:
+        width = float(re.search(r'width="([\d.]+)"', sheet)[1])  # type: ignore[index]
+        words = re.findall(r'xMin="([\d.-]+)"[^>]*xMax="([\d.-]+)"[^>]*>([^<]*)<', sheet)
+        outside += [w for a, b, w in words if float(a) < -TOLERANCE or float(b) > width + TOLERANCE]
+    return len(sheets), "".join(raw.stdout.decode().split()), outside
+
+
+class Words(HTMLParser):
+    """Each text of the page that has to be found in print: cells of tables, words in pictures."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._in = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in ("td", "th", "text", "figcaption", "h3", "li", "dd"):
+            self._in = tag
+            self.found.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == self._in:
+            self._in = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._in:
+            self.found[-1] += "".join(data.split())
+
+
+def large(run: Any) -> None:
+    """Makes the run as large as the demo: sixteen inputs, ten engines, six kinds of input."""
+    parity, latency = run.result["parity"], run.result["latency"]
+    kinds = ("test", "extremes", "LSB", "past the range", "one input", "random bits")
+    engines = [f"engine-number-{i}" for i in range(10)]
+    run.result["parity"] = [
+        parity[0] | {"candidate": e, "inputs": k} for e in engines for k in kinds
+    ] + [parity[2]]
+    run.result["latency"] = [
+        row | {"engine": e, "network": "jedi_linear", "device": "cuda:0 (NVIDIA H100)"}
+        for e in engines
+        for row in latency[::3]
+    ]
+    run.result["input_audit"] = [
+        run.result["input_audit"][0] | {"name": f"jet_constituent_{i} [GeV]"} for i in range(16)
+    ]
+
+
+@paper
+def test_the_print_has_few_pages_nothing_cut_and_text_to_search(
+    make_run: Any, tmp_path: Path
+) -> None:
+    made = make_run(classes=("light [b] quark", "gluon", "W", "Z", "top & <anti>top"))
+    large(made)
+    page = tmp_path / "report.html"
+    write_report(ReportConfig(), made.result, made.folders, page)
+    pages, text, outside = on_paper(page, tmp_path)
+    assert pages <= MOST_PAGES
+    assert outside == []
+    words = [w for w in Words(page.read_text()).found if w]
+    assert len(words) > 500
+    assert [w for w in words if w not in text] == []
+
+
+DEMOS = [page.parent for page in FINISHED if page.parent.name.startswith("demo")]
+
+
+@paper
+@pytest.mark.parametrize("run", DEMOS, ids=lambda run: run.name)
+def test_a_finished_demo_has_few_pages(run: Path, tmp_path: Path) -> None:
+    folders = {path.name: path for path in run.iterdir() if path.is_dir()}
+    page = tmp_path / "report.html"
+    write_report(ReportConfig(), read_result(run / "result.json"), folders, page)
+    pages, _, outside = on_paper(page, tmp_path)
+    assert outside == [] and pages <= MOST_PAGES
 
 
 def test_a_message_would_be_found(tmp_path: Path) -> None:

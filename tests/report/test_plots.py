@@ -1,9 +1,12 @@
 """What the plots calculate: efficiencies, fronts, bins, labels."""
 
+import html
+import re
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from triggerforge.report.figure import picture, plain
 from triggerforge.report.plots.histograms import edges
@@ -109,3 +112,15 @@ def test_labels_are_no_mathematics_and_not_too_long() -> None:
     found = picture("p", lambda figure: figure.text(0, 0, plain("$\\frac$")) and None, "<a> & b")
     assert 'aria-label="&lt;a&gt; &amp; b"' in found.svg
     assert "<!--" not in found.svg and "<metadata" not in found.svg
+
+
+def test_words_in_a_picture_are_text_and_stay_as_they_are() -> None:
+    words = '#16191d id="a" d="1.23456" href="#b" url(#c) font: 1px \'x\' <&> [ns]'
+
+    def paint(figure: Figure) -> None:
+        figure.add_subplot().set_xlabel(words)
+
+    svg = picture("name", paint, "alt").svg
+    (found,) = [t for t in re.findall(r"<text[^>]*>([^<]*)</text>", svg) if "ns" in t]
+    assert html.unescape(found) == words
+    assert "font-family: inherit" in svg and "TeX Gyre" not in svg

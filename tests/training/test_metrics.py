@@ -138,6 +138,59 @@ def test_bad_input_is_named() -> None:
         bad = logits.copy()
         bad[7, 1] = np.nan
         classification_metrics(bad, y, weight, "abc")
-    with pytest.raises(DataError, match="no events .* of c among"):
+    with pytest.raises(DataError, match=r"no events, .* of c \(0\) among"):
         keep = y != 2
         classification_metrics(logits[keep], y[keep], weight[keep], "abc")
+
+
+def signed_sample(events: int, seed: int, negative: float = 0.3) -> Sample:
+    """As `sample`, with weights of ±1 that do not depend on the rest."""
+    logits, y, _ = sample(events, seed)
+    rng = np.random.default_rng([seed, 1])
+    return logits, y, np.where(rng.random(events) < negative, -1.0, 1.0)
+
+
+@pytest.mark.parametrize("events", [12, 30, 200])
+@pytest.mark.parametrize("seed", range(20))
+def test_with_negative_weights_every_figure_is_in_its_range(events: int, seed: int) -> None:
+    logits, y, weight = signed_sample(events, seed)
+    if (np.bincount(y, weight, minlength=3) <= 0).any():
+        with pytest.raises(DataError, match=r"no more than 0, of [abc] \("):
+            classification_metrics(logits, y, weight, "abc")
+        return
+    metrics = classification_metrics(logits, y, weight, "abc")
+    assert 0 <= metrics["accuracy"] <= 1 and metrics["accuracy_err"] >= 0
+    for name in "abc":
+        assert 0 <= metrics["auc"][name] <= 1 and metrics["auc_err"][name] >= 0
+        for point in metrics["rejection"][name].values():
+            assert point["value"] is None or point["value"] >= 1
+        for curve in roc(logits, y, weight, "abc".index(name)):
+            assert (np.diff(curve) >= 0).all() and (curve[0], curve[-1]) == (0, 1)
+
+
+def test_negative_weights_count_with_their_sign() -> None:
+    """Events of a process that is subtracted again leave the figures of what is left."""
+    logits, y, _ = sample(60_000, 1)
+    rng = np.random.default_rng(2)
+    others = rng.normal(size=(20_000, 3)) - 2 * np.eye(3)[rng.integers(0, 3, 20_000)]
+    theirs = rng.integers(0, 3, 20_000)
+    again = rng.permutation(20_000)  # the same distribution, not the same events
+    more = np.concatenate([logits, others, others[again] + 1e-9])
+    labels = np.concatenate([y, theirs, theirs[again]])
+    weight = np.concatenate([np.ones(len(y)), np.ones(20_000), -np.ones(20_000)])
+    plain = classification_metrics(logits, y, np.ones(len(y)), "abc")
+    signed = classification_metrics(more, labels, weight, "abc")
+    assert signed["accuracy"] == pytest.approx(plain["accuracy"], abs=1e-12)
+    for name in "abc":
+        assert signed["auc"][name] == pytest.approx(plain["auc"][name], abs=1e-3)
+    np.testing.assert_allclose(signed["confusion"], plain["confusion"], atol=1e-9)
+
+
+def test_errors_of_signed_weights_are_the_scatter_over_samples() -> None:
+    found = []
+    for seed in range(300):
+        m = classification_metrics(*signed_sample(900, seed, 0.2), "abc")
+        found.append((m["accuracy"], m["accuracy_err"], m["auc"]["b"], m["auc_err"]["b"]))
+    accuracy, accuracy_err, area, area_err = np.array(found).T
+    assert accuracy_err.mean() == pytest.approx(accuracy.std(), rel=0.15)
+    assert area_err.mean() == pytest.approx(area.std(), rel=0.25)

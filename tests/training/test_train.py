@@ -157,6 +157,38 @@ def test_class_and_event_weights(make_contract: Contracts, make_splits: Data) ->
     np.testing.assert_allclose(weighted.weight, expected / expected.mean(), rtol=1e-6)
 
 
+def test_negative_weights_train_to_the_end_and_stay_in_their_range(
+    make_contract: Contracts, make_splits: Data, tmp_path: Path
+) -> None:
+    """Negative events that the network can tell from the others: a signed loss would fall for ever."""
+    data = make_splits(make_contract((6,)), 1200, spread=0.3)
+    parts = []
+    for seed, part in enumerate((data.train, data.validation, data.test)):
+        negative = np.random.default_rng(seed).random(len(part)) < 0.3
+        x = part.x.copy()
+        x[negative, 0] += 5
+        weight = np.where(negative, -part.weight, part.weight)
+        parts.append(replace(part, x=x, weight=weight))
+    trained = train(config(epochs=30), Splits(*parts), 1, tmp_path)
+    record = json.loads((tmp_path / "record.json").read_text())
+    for row in trained.history:
+        assert row["train_loss"] > 0 and row["validation_loss"] > 0
+        assert 0 <= row["validation_accuracy"] <= 1
+    metrics = record["metrics"]["float"]
+    assert 0.9 < metrics["accuracy"] <= 1 and all(0.9 < a <= 1 for a in metrics["auc"].values())
+
+
+def test_a_class_whose_weights_cancel_is_named(
+    make_contract: Contracts, make_splits: Data, tmp_path: Path
+) -> None:
+    data = make_splits(make_contract((6,)))
+    weight = np.where(data.train.y == 1, -data.train.weight, data.train.weight)
+    wrong = replace(data, train=replace(data.train, weight=weight))
+    for settings in ({"class_weights": "none"}, {"class_weights": "balanced"}):
+        with pytest.raises(DataError, match="class 'b' sum to -"):
+            train(config(**settings), wrong, 1, tmp_path)
+
+
 def test_a_class_of_weight_zero_is_not_learned(
     make_contract: Contracts, make_splits: Data, tmp_path: Path
 ) -> None:
@@ -196,8 +228,10 @@ def test_weights_that_cannot_be_used_are_named(
     zeros = replace(data.train, weight=np.zeros_like(data.train.weight))
     with pytest.raises(DataError, match="class 'a' sum to 0"):
         train(config(), replace(data, train=zeros), 1, tmp_path)
-    with pytest.raises(DataError, match=r"weights of 600 events sum to 0"):
+    with pytest.raises(DataError, match="class 'a' sum to 0"):
         train(config(class_weights="none"), replace(data, train=zeros), 1, tmp_path)
+    with pytest.raises(DataError, match=r"weights of 600 events sum to 0"):
+        train(config(class_weights=[0, 0, 0]), data, 1, tmp_path)
     with pytest.raises(ConfigError, match=r"\[1.0, 2.0\] for the 3 classes"):
         train(config(class_weights=[1, 2]), data, 1, tmp_path)
 

@@ -48,8 +48,8 @@ def test_where_none_passes_there_are_limits() -> None:
         ([1.0, np.nan], [1, 1], r"1 of 2 scores are NaN.*event 1"),
         ([1.0, np.inf], [1, 1], "infinite"),
         ([1.0, 2.0], [1, np.nan], "weights are NaN"),
-        ([1.0, 2.0], [1, -0.5], r"negative, the least -0\.5"),
-        ([1.0, 2.0], [0, 0], "all 2 weights are 0"),
+        ([1.0, 2.0], [1, -1.5], r"the 2 weights sum to -0\.5"),
+        ([1.0, 2.0], [0, 0], "the 2 weights sum to 0"),
         ([1.0, 2.0], [1], "must be"),
     ],
 )
@@ -62,3 +62,26 @@ def test_bad_scores_and_weights_are_refused(score: object, weight: object, words
 def test_a_threshold_is_a_number(threshold: float) -> None:
     with pytest.raises(RateError, match="give a finite one"):
         curve([1, 2]).rate(threshold)
+
+
+def test_the_rate_of_signed_weights_is_that_of_their_sum_and_rises() -> None:
+    rng = np.random.default_rng(1)
+    score, weight = rng.normal(size=3000), np.where(rng.random(3000) < 0.3, -1.0, 1.0)
+    found = curve(score, weight)
+    assert (np.diff(found.step_rates) >= 0).all()
+    assert found.step_rates[-1] == pytest.approx(found.total_khz)
+    for threshold in (-1.0, 0.0, 1.0):
+        rate = found.rate(threshold)
+        signed = weight[score >= threshold].sum() / weight.sum()
+        assert rate.khz == pytest.approx(found.total_khz * signed, rel=0.03)
+        passed = score >= threshold
+        spread = (1 - signed) ** 2 * passed.sum() + signed**2 * (~passed).sum()
+        assert rate.err == pytest.approx(found.total_khz * np.sqrt(spread) / weight.sum(), rel=0.03)
+        assert rate.low <= rate.khz <= rate.high
+        assert rate.effective == pytest.approx(weight[passed].sum() ** 2 / passed.sum(), rel=0.06)
+
+
+def test_a_tail_of_negative_weights_has_no_rate_but_a_limit() -> None:
+    found = curve(np.arange(1000), np.where(np.arange(1000) < 990, 1.0, -1.0)).rate(995.0)
+    assert (found.khz, found.low, found.err) == (0, 0, None)
+    assert 0 < found.limits["0.68"] < found.limits["0.95"]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.report.figures import figures_drawn, require_labels
 from tests.trigger.conftest import SCORE, dataset
 from triggerforge import cli
 from triggerforge.config.report import ReportConfig
@@ -76,8 +77,10 @@ def test_every_block_of_the_report_is_made(finished: Path) -> None:
     material = gather(ReportConfig(), result, {})
     (section,) = (s for s in SECTIONS if s.only_with == "trigger")
     assert section.wanted(result) and not section.wanted({"metrics": {}})
-    for block in section.blocks:
-        assert not isinstance(block.build(material), NotRun), block.title
+    with figures_drawn() as figures:
+        for block in section.blocks:
+            assert not isinstance(block.build(material), NotRun), block.title
+    require_labels(figures, ("npv", "lumi"))
 
 
 def test_without_a_menu_the_report_says_so(make_run: MakeRun, config: TriggerConfig) -> None:
@@ -123,7 +126,14 @@ def test_the_verb_prints_and_hands_over(
         500
     ] * 3
     assert cli.main(["rates", str(finished)]) == 0
-    assert "refused: float at 0.1 kHz" in capsys.readouterr().out
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("refused: ")]
+    assert line.startswith(
+        "refused: float at 0.1 kHz, quantized at 0.1 kHz, firmware at 0.1 kHz: below 43.86 / "
+    )
+    targets = ["--target", "0.5MHz", "--target", "100MHz"]
+    assert cli.main(["rates", str(finished), *targets]) == 0
+    (refused,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("refused")]
+    assert refused.startswith("refused: float at 100000 kHz, quantized at 100000 kHz, firmware at")
     assert cli.main(["rates", str(finished), "--threshold", "3"]) == 0
     assert "= 384 LSB" in capsys.readouterr().out
 

@@ -23,6 +23,14 @@ def models(config: TriggerConfig, **replaced: Any) -> list[Scored]:
     ]
 
 
+def test_one_reason_is_given_once_for_all_targets_and_models(config: TriggerConfig) -> None:
+    points = working_points(models(config), [0.1, 0.2, 0.3])
+    assert len(points.refused) == 6
+    ((names, reason),) = points.refusals
+    assert names.count(" kHz") == 6 and "float at 0.1 kHz" in names
+    assert reason.startswith("below ") and "the smallest that" in reason
+
+
 def test_working_points_have_what_a_menu_needs(config: TriggerConfig) -> None:
     points = working_points(models(config), config.target_rates)
     assert set(points.refused) == {"float at 0.1 kHz", "firmware at 0.1 kHz"}
@@ -96,7 +104,7 @@ def test_bad_samples_are_refused(config: TriggerConfig) -> None:
     values[5] = np.nan
     with pytest.raises(DataError, match=r"float model: 1 of 9000 scores .* event 5"):
         scored("float", values, test, config, None)
-    with pytest.raises(DataError, match="negative"):
+    with pytest.raises(DataError, match="sum to -9000"):
         models(config, weight=np.full(9000, -1, np.float32))
     with pytest.raises(DataError, match=r"background \['minbias'\].*no events"):
         models(config, y=np.ones(9000, np.int64))

@@ -33,6 +33,12 @@ def _hidden_memory_error() -> str:
     return ""
 
 
+def _holds_all() -> str:
+    held = []
+    while True:
+        held.append("a" * 2**20)
+
+
 def _spins() -> str:
     while True:
         pass
@@ -59,6 +65,7 @@ TASKS: dict[str, tuple[Callable[[], str], str, str]] = {
     "an exit": (_raises(SystemExit(0)), "traceback", "SystemExit"),
     "4 GiB": (lambda: str(np.ones(2**29)), "memory", "allocate"),
     "4 GiB in an error of ours": (_hidden_memory_error, "memory", "is damaged"),
+    "all there is": (_holds_all, "memory", "MemoryError"),
     "no end": (_spins, "time", "1 s of CPU"),
     "a sleep": (lambda: str(time.sleep(100)), "time", "no end"),
     "a segmentation fault": (lambda: ctypes.string_at(0).decode(), "crash", "Segmentation"),
@@ -82,7 +89,7 @@ TASKS: dict[str, tuple[Callable[[], str], str, str]] = {
 def test_what_became_of_a_task(name: str, tmp_path: Path) -> None:
     task, kind, text = TASKS[name]
     wall = 2 if name == "a sleep" else 60
-    outcome = limited(task, tmp_path, Limits(seconds=1, wall=wall))
+    outcome = limited(task, tmp_path, Limits(memory=2**28, seconds=1, wall=wall))
     assert (outcome.kind, text in outcome.text) == (kind, True), outcome
     assert outcome.good == (kind in ("read", "refused"))
 

@@ -17,25 +17,38 @@ constexpr npy_intp shape[] = {$shape};
 constexpr int axes = sizeof shape / sizeof shape[0];
 constexpr Py_ssize_t inputs = $inputs, outputs = $outputs;
 constexpr Py_ssize_t input_bytes = inputs * sizeof(float), output_bytes = outputs * sizeof($result);
-constexpr bool only_finite = $only_finite;
+constexpr bool has_grid = $has_grid;
 constexpr Py_ssize_t events_with_the_lock = 64;  // handing the interpreter's lock back costs as much
 
-bool all_finite(const float* x, Py_ssize_t count) {
-  constexpr std::uint32_t magnitude = 0x7fffffff, infinity = 0x7f800000;
-  std::uint32_t largest = 0;
-  for (Py_ssize_t i = 0; i < count; ++i) {
-    std::uint32_t bits;
-    std::memcpy(&bits, x + i, sizeof bits);
-    bits &= magnitude;
-    if (bits > largest) largest = bits;
-  }
-  return largest < infinity;
+// The grid of the inputs, for as many as grid_period: whole events.
+constexpr Py_ssize_t grid_period = $grid_period;
+constexpr float grid_scale[] = {$grid_scales};
+constexpr float grid_step[] = {$grid_steps};
+constexpr float grid_low[] = {$grid_lows};
+constexpr float grid_high[] = {$grid_highs};
+
+// Not 0 where x is no number of input i's grid, or no number.
+inline std::uint32_t off_grid(float x, Py_ssize_t i) {
+  const float steps = x * grid_scale[i];
+  const float above = steps > grid_low[i] ? steps : grid_low[i];
+  const float inside = above < grid_high[i] ? above : grid_high[i];
+  return static_cast<float>(static_cast<std::int32_t>(inside)) * grid_step[i] != x;
 }
 
-// Whether all inputs are numbers, where they have to be. What was computed is looked at while it is in
+bool all_on_grid(const float* x, Py_ssize_t count) {
+  std::uint32_t off = 0;
+  Py_ssize_t first = 0;
+  for (; first + grid_period <= count; first += grid_period) {
+    for (Py_ssize_t i = 0; i < grid_period; ++i) off |= off_grid(x[first + i], i);
+  }
+  for (Py_ssize_t i = 0; first + i < count; ++i) off |= off_grid(x[first + i], i);
+  return off == 0;
+}
+
+// Whether all inputs lie on the grid, where there is one. What was computed is looked at while it is in
 // the cache; a part fills whole registers with events.
 bool run_and_look(const float* x, $result* y, Py_ssize_t events) {
-  if constexpr (!only_finite) {
+  if constexpr (!has_grid) {
     triggerforge_run(x, y, events);
     return true;
   }
@@ -44,7 +57,7 @@ bool run_and_look(const float* x, $result* y, Py_ssize_t events) {
   for (Py_ssize_t first = 0; first < events; first += part) {
     const Py_ssize_t here = events - first < part ? events - first : part;
     triggerforge_run(x + first * inputs, y + first * outputs, here);
-    if (!all_finite(x + first * inputs, here * inputs)) return false;
+    if (!all_on_grid(x + first * inputs, here * inputs)) return false;
   }
   return true;
 }

@@ -1,0 +1,1 @@
+../../core/known_engines.py

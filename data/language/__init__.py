@@ -1,0 +1,1 @@
+"""The language of expressions: its text, its kinds of numbers, its arithmetic, its lists."""
