@@ -83,7 +83,7 @@ def totals(layers: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def layer_record(name: str, layer: Any) -> dict[str, Any]:
-    """The record of one layer under the name `name`, see `layer_bits`."""
+    """The record of one layer under that name, see `layer_bits`."""
     bits = weight_bits(layer)
     active = bits[bits > 0]
     record: dict[str, Any] = {

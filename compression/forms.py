@@ -10,12 +10,17 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 Shape = tuple[int, ...]
 Network = tuple[Shape, Callable[[], nn.Module]]
 """shape of an event, and what builds the module"""
 V, P, IMG = (6,), (4, 3), (8, 6, 2)
 _EINSUM = torch.randn(3, 5, generator=torch.Generator().manual_seed(2))
+_TABLES = (
+    *(torch.tanh, functional.silu, functional.relu6, functional.softplus),
+    *(functional.softsign, functional.hardsigmoid, functional.hardswish),
+)
 
 
 class Fn(nn.Module):
@@ -220,6 +225,7 @@ ROWS: tuple[Row, ...] = (
             "hardswish": (V, lambda: nn.Hardswish()),
             "softplus": (V, lambda: nn.Softplus()),
             "softsign": (V, lambda: nn.Softsign()),
+            "table-functions": (V, lambda: Fn(lambda x, m: torch.cat([f(x) for f in _TABLES], 1))),
             "exp": (V, lambda: Fn(lambda x, m: torch.exp(x))),
         },
     ),
@@ -251,6 +257,7 @@ ROWS: tuple[Row, ...] = (
             "add": (V, lambda: Fn(lambda x, m: x + m.lin(x), lin=nn.Linear(6, 6))),
             "sub": (V, lambda: Fn(lambda x, m: m.lin(x) - x, lin=nn.Linear(6, 6))),
             "mul": (V, lambda: Fn(lambda x, m: x * m.lin(x), lin=nn.Linear(6, 6))),
+            "square-function": (V, lambda: Fn(lambda x, m: torch.square(x))),
             "square": (V, lambda: Fn(lambda x, m: x**2)),
             "squared-sum": (
                 V,
@@ -391,6 +398,7 @@ ROWS: tuple[Row, ...] = (
                 P,
                 lambda: Fn(lambda x, m: m.lin(x.reshape(x.shape[0], -1)), lin=nn.Linear(12, 3)),
             ),
+            "flatten": (P, lambda: nn.Sequential(nn.Linear(3, 2), nn.Flatten())),
             "unflatten": (V, lambda: Fn(lambda x, m: x.unflatten(1, (2, 3)).sum(1))),
             "swapaxes": (
                 P,

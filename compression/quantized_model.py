@@ -32,13 +32,14 @@ from triggerforge.compression import alir_layers as _alir_layers  # noqa: F401 (
 from triggerforge.compression.alir_check import require_sound
 from triggerforge.compression.bitmap import ebops, layer_bits
 from triggerforge.compression.drive import drive
+from triggerforge.compression.keras_archive import keras_bytes
 from triggerforge.compression.keras_file import load_keras
 from triggerforge.compression.layer_sites import watched
 from triggerforge.compression.layer_tree import operations
 from triggerforge.compression.model_hdf5 import first_line
 from triggerforge.compression.model_json import parse_json
 from triggerforge.compression.model_zip import read_members
-from triggerforge.compression.reference import Reference, keras_bytes, needs_double, predict_exact
+from triggerforge.compression.reference import Reference, needs_double, predict_exact
 from triggerforge.data.contract import InputContract
 from triggerforge.errors import ArtifactError, ConfigError, DataError, ModelError, ParityError
 from triggerforge.fixedpoint import FixedFormat

@@ -4,14 +4,9 @@ Keras computes in float32, whose 24 bits hold every number of a typical quantise
 Where a sum is wider, the same model is loaded in float64.
 """
 
-import json
-import tempfile
 import threading
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from io import BytesIO
-from pathlib import Path
 from typing import Any, TypeVar
 
 from triggerforge.compression.backend import keras
@@ -22,6 +17,7 @@ import numpy as np
 from alkaid.types import CombLogic
 from numpy.typing import NDArray
 
+from triggerforge.compression.keras_archive import rewritten
 from triggerforge.compression.keras_file import load_keras
 
 T = TypeVar("T")
@@ -71,54 +67,9 @@ def needs_double(alir: CombLogic) -> bool:
     return any(sum(op.qint.kif) > _FLOAT32_BITS for op in alir.ops)
 
 
-def keras_bytes(model: keras.Model) -> bytes:
-    """`model` as the bytes of a .keras file: the same for the same network.
-
-    Keras writes the time, and the addresses of objects in memory.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        model.save(path)
-        return _rewritten(path.read_bytes(), {"config.json": _counted, "metadata.json": _undated})
-
-
 def _retyped(keras_file: bytes) -> bytes:
     """The file with every layer's dtype float64 in the place of float32."""
-    return _rewritten(keras_file, {"config.json": _wider})
-
-
-def _rewritten(keras_file: bytes, changes: Mapping[str, Callable[[Any], Any]]) -> bytes:
-    """The file with the JSON of some members changed, in a fixed order and without times."""
-    buffer = BytesIO()
-    with zipfile.ZipFile(BytesIO(keras_file)) as old, zipfile.ZipFile(buffer, "w") as new:
-        for name in sorted(old.namelist()):
-            data = old.read(name)
-            if name in changes:
-                data = json.dumps(changes[name](json.loads(data))).encode()
-            new.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), data)
-    return buffer.getvalue()
-
-
-def _undated(metadata: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in metadata.items() if key != "date_saved"}
-
-
-def _counted(config: Any) -> Any:
-    """Objects that layers share are numbered in the order in which they stand there."""
-    numbers: dict[Any, int] = {}
-
-    def count(part: Any) -> Any:
-        if isinstance(part, list):
-            return [count(one) for one in part]
-        if not isinstance(part, dict):
-            return part
-        shared = part.get("shared_object_id")
-        number = (
-            {} if shared is None else {"shared_object_id": numbers.setdefault(shared, len(numbers))}
-        )
-        return {key: count(value) for key, value in part.items()} | number
-
-    return count(config)
+    return rewritten(keras_file, {"config.json": _wider})
 
 
 def _wider(config: Any) -> Any:

@@ -186,6 +186,23 @@ def _told_to_end() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ctrl-C and the signals that end a process wait until the block is over: nothing is half begun."""
+    waiting: list[int] = []
+    before = {}
+    for number in (signal.SIGINT, *_ENDING):
+        with suppress(ValueError):  # another thread than the main one is not disturbed anyway
+            before[number] = signal.signal(number, lambda told, frame: waiting.append(told))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for came in waiting:
+            signal.raise_signal(came)
+
+
 def _forget_output() -> None:
     """What standard output still holds goes nowhere, or Python complains of it at the exit."""
     with suppress(OSError, ValueError, AttributeError):

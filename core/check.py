@@ -4,6 +4,7 @@ import platform
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from triggerforge.config.compress import QKerasConfig
@@ -47,8 +48,8 @@ def _tools() -> Table:
     for tool in find_tools():
         colour = "red" if tool.required else "yellow"
         state = tool.version or "found" if tool.found else f"[{colour}]missing[/{colour}]"
-        table.add_row(tool.name, state, tool.purpose, tool.path or tool.how_to_get)
+        table.add_row(tool.name, state, tool.purpose, escape(tool.path or tool.how_to_get))
     qkeras = Path(QKerasConfig().python)
     state = "found" if qkeras.is_file() else "[yellow]missing[/yellow]"
-    table.add_row("qkeras", state, "trains QKeras models", f"`make qkeras` makes {qkeras}")
+    table.add_row("qkeras", state, "trains QKeras models", escape(f"`make qkeras` makes {qkeras}"))
     return table

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from triggerforge.border import undisturbed
 from triggerforge.errors import ToolFailedError
 from triggerforge.tools import Tool
 
@@ -36,28 +37,30 @@ def run_tool(
     takes longer than `timeout_s`.
     """
     path = folder / log
+    process: subprocess.Popen[bytes] | None = None
     with path.open("w") as said, (folder / output if output else path).open("w") as result:
         try:
-            process = subprocess.Popen(
-                [*tool.command, *arguments],
-                cwd=folder,
-                env=os.environ | tool.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=result,
-                stderr=said if output else subprocess.STDOUT,
-                start_new_session=True,
-            )
+            with undisturbed():  # a tool that begins is one that is ended
+                process = subprocess.Popen(
+                    [*tool.command, *arguments],
+                    cwd=folder,
+                    env=os.environ | tool.environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=result,
+                    stderr=said if output else subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            status = process.wait(timeout_s)
         except OSError as error:
             raise ToolFailedError(f"{tool.name} does not start: {error}") from error
-        try:
-            status = process.wait(timeout_s)
         except subprocess.TimeoutExpired as error:
             raise ToolTimeoutError(
                 f"{tool.name} took longer than {timeout_s:g} s and was stopped; "
                 "allow it more time or make the design smaller"
             ) from error
         finally:
-            _end(process)
+            if process is not None:
+                _end(process)
     if status != 0:
         raise ToolFailedError(f"{tool.name} ended with status {status}; {_told(path)}")
 

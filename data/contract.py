@@ -22,6 +22,7 @@ from triggerforge.fixedpoint import FixedFormat
 
 _EXACT_BITS = 24
 _EXPONENTS = 126
+_SHIFTS = 1100
 _LARGEST = float(np.finfo(np.float32).max)
 OFFSET_BITS = 64
 """bits of an offset below the LSB of its input, in the steps that hardware subtracts it in"""
@@ -53,6 +54,11 @@ class InputFeature:
                 f"input {self.name!r}: {fmt} reaches beyond 2^±{_EXPONENTS}, where float32 ends; "
                 "measure it in another unit"
             )
+        if not isinstance(self.shift, int) or abs(self.shift) > _SHIFTS:
+            raise DataError(
+                f"input {self.name!r}: a shift of {self.shift!r}; it is a whole number from -{_SHIFTS} "
+                f"to {_SHIFTS}"
+            )
         steps = self.offset_steps * 2**OFFSET_BITS
         if steps.denominator != 1 or abs(self.offset_steps) >= 2 ** (OFFSET_BITS - 4):
             raise DataError(
@@ -72,7 +78,7 @@ class InputFeature:
         """The offset in steps of the LSB, exactly; raises DataError where it is not finite."""
         if not np.isfinite(self.offset):
             raise DataError(f"input {self.name!r}: an offset of {self.offset}; give a finite one")
-        return Fraction(self.offset) * Fraction(2) ** (self.format.fraction - self.shift)
+        return Fraction(float(self.offset)) * Fraction(2) ** (self.format.fraction - self.shift)
 
     def to_integers(self, raw: NDArray[Any]) -> NDArray[np.int64]:
         """The port's integers for physical values in `unit` (any shape), as in exact arithmetic."""
@@ -242,5 +248,5 @@ class InputContract:
                 for f in record["features"]
             )
             return cls(features, tuple(record["shape"]), record["order"])
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"not an input contract: {error}") from error

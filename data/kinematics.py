@@ -116,9 +116,10 @@ EVENT: dict[str, tuple[Recipe, ...]] = {
 }
 """Quantities of an event."""
 _OWN = ("pt", "eta", "phi", "px", "py", "pz", "energy", "log_pt", "log_energy")
-"""quantities of a constituent that follow likewise from an event's own four-vector"""
+"""quantities of a constituent that follow likewise from an event's own four-vector, by their first
+recipe: that it has no mass, and rapidity for pseudorapidity, holds for particles and not for jets"""
 for _name in _OWN:
-    EVENT[_name] = PARTICLE[_name]
+    EVENT[_name] = PARTICLE[_name][:1]
 _FOUR = ("pt", "eta", "phi", "energy", "mass", "px", "py", "pz")
 for _name in _FOUR:  # where there is nothing to sum
     EVENT[f"jet_{_name}"] = (*EVENT[f"jet_{_name}"], Recipe((_name,), _identity))

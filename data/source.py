@@ -148,9 +148,11 @@ class EventSource:
         """Columns of the file that hold no numbers for an event, and what they hold."""
         if not isinstance(self.reader, RootReader):
             return {}
-        layout = self.reader.layout
-        deep = {n: "lists of lists" for n, depth in layout.depths.items() if depth > 1}
-        return {**deep, **layout.others}
+        layout, objects = self.reader.layout, self.reader.objects
+        held = {n: "lists of lists" for n, depth in layout.depths.items() if depth > 1}
+        held |= layout.others
+        own = f"{objects}." if objects else "/"  # no name has that
+        return held | {n.removeprefix(own): kind for n, kind in held.items() if n.startswith(own)}
 
     def _check_default(self) -> None:
         """Raises DataError if no inputs are named and the file lacks those that are meant then."""

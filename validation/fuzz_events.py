@@ -21,11 +21,15 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from triggerforge.config.data import DataConfig
-from triggerforge.data.readers.base import READERS, Request
-from triggerforge.data.readers.opening import open_reader
+from triggerforge.data.contract import InputContract, InputFeature
+from triggerforge.data.inspect_events import inspect_events
+from triggerforge.data.readers.base import READERS
+from triggerforge.data.score import score_file
 from triggerforge.data.source import Count, EventSource
+from triggerforge.fixedpoint import FixedFormat
 from triggerforge.progress import progress
 from triggerforge.validation import crossingfiles, eventfiles
 from triggerforge.validation.guard import Bait
@@ -113,18 +117,26 @@ def _of(write: Callable[..., Path], content: Any) -> Callable[[Path], Path]:
 
 
 def read_whole(path: Path, settings: dict[str, Any]) -> str:
-    """Reads a file as a training does, and every column of it as scoring does.
+    """Reads a file as a training does, copies every column of it as scoring does, and inspects it.
 
-    Raises what the readers raise.
+    Raises what these raise.
     """
     config = DataConfig.model_validate(settings | {"chunk": 10})
-    count = Count()
-    for _ in EventSource(path, config).batches(count):
+    source, count = EventSource(path, config), Count()
+    for _ in source.batches(count):
         pass
-    reader = open_reader(path, config)
-    everything = Request(reader.event_columns, reader.particle_columns, label=reader.labelled)
-    events = sum(chunk.size for chunk in reader.chunks(everything, config.chunk))
-    return f"{count.read} and {events} events"
+    builder = source.builder
+    fixed = FixedFormat.parse("ap_fixed<8,4,RND,SAT>")
+    features = tuple(InputFeature(name, "", 0.0, 0, fixed) for name in builder.names)
+    contract = InputContract(features, builder.shape)
+    out = path.with_name("scored.root" if path.suffix == ".root" else "scored.parquet")
+    scored = score_file(_predict, config, contract, path, out, ("one", "two"))
+    inspect_events(path, config.format, objects=config.mapping.objects)
+    return f"{count.read} events read, {scored.events} scored"
+
+
+def _predict(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.zeros((len(x), 2), np.float32)
 
 
 class Fuzz:

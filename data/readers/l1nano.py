@@ -21,7 +21,6 @@ from triggerforge.data.readers.base import (
     Chunk,
     Reader,
     Request,
-    check_chunk,
     missing,
     reading,
 )
@@ -69,8 +68,7 @@ class L1NanoReader:
 
     def chunks(self, request: Request, size: int) -> Iterator[Chunk]:
         """See Reader."""
-        load = self._layout.bytes_of(self._columns.values())
-        check_chunk(self.path, max(load, 1.0), min(size, self.entries))
+        self._layout.check_size(self._columns.values(), size)
         objects = Objects(self.path)
         yield from objects.close(self._chunks(request, size, objects))
 

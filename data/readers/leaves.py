@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import awkward as ak
@@ -30,7 +30,9 @@ class Leaf:
     type: str
     """of a number: float32, int64, bool, …"""
     bytes: float
-    """uncompressed, of all entries"""
+    """uncompressed, of all entries, as the file says"""
+    at_once: float = 0.0
+    """bytes of its largest cluster, which an RNTuple reads as a whole"""
     lengths: str | None = None
     """columns with the same word have lists of the same lengths in every entry; None: not said"""
     inside: tuple[str, ...] = ()
@@ -144,7 +146,7 @@ def rntuple_leaves(table: Any) -> tuple[dict[str, Leaf], dict[str, str]]:
             others[field.name] = f"values of type {field.typename}"
             continue
         before = len(leaves)
-        for leaf in _form_leaves(form, (field.name,), 0, None, elements):
+        for leaf in _form_leaves(form, _Way((field.name,)), elements):
             leaves[leaf.name] = leaf
         if len(leaves) == before:
             text = "std::string" in field.typename
@@ -171,38 +173,59 @@ def top_fields(table: Any) -> list[tuple[Any, list[str]]]:
     ]
 
 
-def _elements(table: Any) -> Callable[[Any], float]:
-    """A function from a form to the bytes of its column in all clusters."""
-    counts: Counter[int] = Counter()
+_Bytes = tuple[float, float]
+"""of a column in all clusters, and in its largest"""
+
+
+def _elements(table: Any) -> Callable[[Any], _Bytes]:
+    """A function from a form to the bytes of its column, at most 8 an element, as the file says."""
+    total: Counter[int] = Counter()
+    largest: Counter[int] = Counter()
     for cluster in table.page_link_list:
         for column, pages in enumerate(cluster):
-            counts[column] += sum(int(page.num_elements) for page in pages.pages)
+            count = sum(int(page.num_elements) for page in pages.pages)
+            total[column] += count
+            largest[column] = max(largest[column], count)
 
-    def bytes_of(form: Any) -> float:
+    def bytes_of(form: Any) -> _Bytes:
         column = int(str(form.form_key).split("-")[1])
-        return 8.0 * counts[column]
+        return 8.0 * total[column], 8.0 * largest[column]
 
     return bytes_of
 
 
-def _form_leaves(
-    form: Any,
-    names: tuple[str, ...],
-    depth: int,
-    lengths: str | None,
-    bytes_of: Callable[[Any], float],
-) -> Iterator[Leaf]:
-    """Leaves of a field's form; `names` lead there, `lengths` names the list around it."""
+@dataclass(frozen=True)
+class _Way:
+    """How a part of a field is reached."""
+
+    names: tuple[str, ...]
+    depth: int = 0
+    """lists around it"""
+    lengths: str | None = None
+    """the outermost list's column of offsets"""
+    bytes: _Bytes = (0.0, 0.0)
+    """of all their offsets"""
+
+
+def _form_leaves(form: Any, way: _Way, bytes_of: Callable[[Any], _Bytes]) -> Iterator[Leaf]:
+    """Leaves of a field's form."""
     if isinstance(form, ak.forms.NumpyForm):
         kind = np.dtype(form.primitive)
-        if kind.kind in _NUMBERS and depth <= MAX_DEPTH:
-            name = ".".join(names)
-            yield Leaf(name, name, depth, kind.name, bytes_of(form), lengths)
+        if kind.kind in _NUMBERS and way.depth <= MAX_DEPTH:
+            total, largest = _sum(way.bytes, bytes_of(form))
+            name = ".".join(way.names)
+            yield Leaf(name, name, way.depth, kind.name, total, largest, way.lengths)
     elif isinstance(form, ak.forms.RecordForm) and not form.is_tuple:
         for name, content in zip(form.fields, form.contents, strict=True):
-            yield from _form_leaves(content, (*names, name), depth, lengths, bytes_of)
+            yield from _form_leaves(content, replace(way, names=(*way.names, name)), bytes_of)
     elif isinstance(form, ak.forms.ListOffsetForm) and form.parameter("__array__") is None:
-        within = str(form.form_key) if depth == 0 else lengths  # the column of its offsets
-        yield from _form_leaves(form.content, names, depth + 1, within, bytes_of)
+        lengths = way.lengths if way.depth else str(form.form_key)
+        offsets = _sum(way.bytes, bytes_of(form))
+        inner = replace(way, depth=way.depth + 1, lengths=lengths, bytes=offsets)
+        yield from _form_leaves(form.content, inner, bytes_of)
     elif isinstance(form, ak.forms.RegularForm):
-        yield from _form_leaves(form.content, names, depth + 1, lengths, bytes_of)
+        yield from _form_leaves(form.content, replace(way, depth=way.depth + 1), bytes_of)
+
+
+def _sum(one: _Bytes, other: _Bytes) -> _Bytes:
+    return one[0] + other[0], one[1] + other[1]

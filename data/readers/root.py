@@ -20,7 +20,6 @@ from triggerforge.data.readers.base import (
     Chunk,
     Reader,
     Request,
-    check_chunk,
     from_numbers,
     from_one_hot,
     missing,
@@ -122,8 +121,7 @@ class RootReader:
         particles = {n: self._expression(n, particle=True) for n in sorted(request.particles)}
         label = self._label if request.label else []
         columns = self._needed([*events.values(), *label], list(particles.values()))
-        load = self.layout.bytes_of(columns)
-        check_chunk(self.path, max(load, 1.0), min(size, self.entries))
+        self.layout.check_size(columns, size)
         first = 0
         with reading(self.path, LAYOUT):
             for read in pieces(self.layout, columns, size):

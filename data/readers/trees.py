@@ -18,7 +18,7 @@ import numpy as np
 import uproot
 from numpy.typing import NDArray
 
-from triggerforge.data.readers.base import missing, reading
+from triggerforge.data.readers.base import MAX_CHUNK_BYTES, check_chunk, missing, reading
 from triggerforge.data.readers.leaves import Leaf, rntuple_leaves, ttree_leaves
 from triggerforge.errors import DataError, did_you_mean
 
@@ -125,9 +125,18 @@ class Layout:
             found.setdefault(max(before, key=len, default=first), []).append(name)
         return found
 
-    def bytes_of(self, names: Collection[str]) -> float:
-        """Uncompressed bytes of an entry of these columns, on average."""
-        return sum(self.leaves[n].bytes for n in names) / max(self.entries, 1)
+    def check_size(self, names: Collection[str], size: int) -> None:
+        """Raises DataError if `size` entries of these columns need more memory than is allowed."""
+        leaves = [self.leaves[name] for name in names]
+        entry = sum(leaf.bytes for leaf in leaves) / max(self.entries, 1)
+        check_chunk(self.path, max(entry, 1.0), min(size, self.entries))
+        at_once = sum(leaf.at_once for leaf in leaves)
+        if at_once > MAX_CHUNK_BYTES:
+            raise DataError(
+                f"{self.path}: a cluster of {self.tree!r} says that it holds {at_once:.3g} bytes, which "
+                f"are read at once; {MAX_CHUNK_BYTES:,} are allowed: read fewer columns or write smaller "
+                "clusters; or the file is damaged"
+            )
 
 
 def layout_of(path: Path, name: str | None = None) -> Layout:

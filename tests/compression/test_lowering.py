@@ -53,22 +53,20 @@ def test_a_form_keeps_its_values_and_once_quantised_its_bits(name: str, tmp_path
 
 def test_every_converter_has_a_network() -> None:
     """What is registered, what is documented and what is tested are one list."""
-    seen = set()
+    used = set()
     for _, build in NETWORKS.values():
         module = build()
         leaf = fx.Tracer().is_leaf_module(module, "")
         traced = fx.symbolic_trace((nn.Sequential(module) if leaf else module).eval())
         for node in traced.graph.nodes:
             if node.op == "call_module":
-                seen.add(type(traced.get_submodule(node.target)).__name__)
-            seen.add(str(getattr(node.target, "__name__", node.target)).rstrip("_"))
-    assert {_of_one_kind(n) for n in (*MODULES, *FUNCTIONS)} <= {_of_one_kind(n) for n in seen}
-
-
-def _of_one_kind(name: str) -> str:
-    """Functions and methods that share a converter, and modules that do nothing, by one name."""
-    converter = {**MODULES, **FUNCTIONS}.get(name)
-    return str(id(converter)) if converter is not None else name
+                used.add(MODULES[type(traced.get_submodule(node.target)).__name__])
+            elif (
+                name := str(getattr(node.target, "__name__", node.target)).rstrip("_")
+            ) in FUNCTIONS:
+                used.add(FUNCTIONS[name])
+    for registry in (MODULES, FUNCTIONS):
+        assert not [name for name, converter in registry.items() if converter not in used]
 
 
 def test_the_table_in_the_document_is_the_list() -> None:

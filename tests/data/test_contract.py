@@ -145,6 +145,8 @@ def test_large_values_of_a_file_keep_their_differences(tmp_path: Path, branch: s
         ({"format": FixedFormat(25, 4)}, "wider than the 24 bits"),
         ({"format": FixedFormat(8, 130)}, "2^±126"),
         ({"format": FixedFormat(8, -130)}, "2^±126"),
+        ({"shift": 10**12}, "a shift of 1000000000000"),
+        ({"shift": 1.5}, "a shift of 1.5"),
         ({"offset": float("nan")}, "an offset of nan"),
         ({"offset": 2.0**70}, "below 2^60 steps"),
         ({"offset": 2.0**-80}, "64 bits after the point"),
@@ -164,3 +166,21 @@ def test_a_feature_that_hardware_cannot_have_is_refused(change: dict[str, Any], 
     with pytest.raises(DataError) as error:
         InputFeature(**usual | change)
     assert "'pt'" in str(error.value) and words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"offset": bad} for bad in ("one", None, [1.0], {})),
+        *({"padding": bad} for bad in ("one", None, [0.0, 1.0])),
+        *({"shift": bad} for bad in ("one", None, 10**30)),
+        {"colour": "red"},
+    ],
+)
+def test_a_record_of_nonsense_is_no_contract(change: dict[str, Any]) -> None:
+    feature = InputFeature("x", "", 1.0, 2, FixedFormat.parse("ap_fixed<8,4,RND,SAT>"))
+    record = one(feature).to_dict()
+    assert InputContract.from_dict(record) == one(feature)
+    record["features"][0] |= change
+    with pytest.raises(DataError):
+        InputContract.from_dict(record)

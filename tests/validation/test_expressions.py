@@ -1,5 +1,6 @@
 """The evaluator of expressions against the reference in Python numbers."""
 
+import itertools
 import math
 import random
 import re
@@ -64,6 +65,48 @@ def test_every_operation_over_every_type_of_column(seed: int) -> None:
         outcome.look(text, arrays, columns)
     assert outcome.different == [] and outcome.elementary.wrong == []
     assert outcome.equal > 400
+
+
+CORNERS: dict[str, list[Any]] = {
+    "int64": [-(2**63), -(2**63) + 1, -(2**53) - 1, -3, -1, 0, 1, 3, 2**53 + 1, 2**62, 2**63 - 1],
+    "uint64": [0, 1, 3, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1],
+    "float64": [-math.inf, -(2.0**63), -0.0, 0.0, 0.5, 2.0**53, 2.0**53 + 2, 2.0**64, math.nan],
+    "bool": [False, True],
+}
+ALONE = ["-a", "+a", "~a", "not a", "abs(a)", "float(a)", "isfinite(a)", "a ** 0", "a ** 2"]
+ALONE += [f"a // {n}" for n in (-(2**63), -3, -1, 1, 2**63, 2**64 - 1)]
+ALONE += [f"a % {n}" for n in (-(2**63), -1, 7, 2**64 - 1)]
+ALONE += [f"a ** {n}" for n in (3, 63, 64, 65, 66, 2**60, 2**60 + 1)]
+
+
+def look_at(outcome: Outcome, texts: list[str], **values: tuple[str, Any]) -> None:
+    """Compares over one event, so that a refusal for one hides no other."""
+    arrays = {n: np.array([value], dtype) for n, (dtype, value) in values.items()}
+    columns = {
+        n: Column(language.kind_of_number(value), False, [value])
+        for n, (_, value) in values.items()
+    }
+    for text in texts:
+        outcome.look(text, arrays, columns)
+
+
+@pytest.mark.parametrize("one", CORNERS)
+@pytest.mark.parametrize("other", CORNERS)
+def test_every_pair_of_numbers_at_the_ends(one: str, other: str) -> None:
+    texts = [f"a {op} b" for op in BINARY] + ["minimum(a, b)", "maximum(a, b)", "where(a, a, b)"]
+    outcome = Outcome()
+    for a, b in itertools.product(CORNERS[one], CORNERS[other]):
+        look_at(outcome, texts, a=(one, a), b=(other, b))
+    assert outcome.different == [] and outcome.elementary.wrong == []
+
+
+@pytest.mark.parametrize("one", CORNERS)
+def test_every_number_at_the_ends(one: str) -> None:
+    outcome = Outcome()
+    for a in CORNERS[one]:
+        look_at(outcome, ALONE, a=(one, a))
+    assert outcome.different == []
+    assert outcome.equal > 20
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import awkward as ak
 import h5py
 import numpy as np
 import pytest
@@ -145,6 +146,22 @@ def test_missing_branches_and_sums(tmp_path: Path) -> None:
     path = write_l1nano(tmp_path / "b.root", physical(), sums=0)
     with pytest.raises(DataError, match="event 0 has 0 sums of type 2"):
         inputs_of(path)
+
+
+def test_objects_in_an_rntuple_of_records(tmp_path: Path) -> None:
+    """L1Jet.pt in place of L1Jet_pt."""
+    path = write_l1nano(tmp_path / "a.root", physical())
+    with uproot.open(path) as file:
+        old = file["Events"].arrays(filter_name="L1*")
+    names = [n.split("_", 1) for n in old.fields]
+    records = {
+        c: ak.zip({short: old[f"{c}_{short}"] for own, short in names if own == c})
+        for c in {own for own, _ in names}
+    }
+    new = ak.zip(records, depth_limit=1)
+    with uproot.recreate(tmp_path / "b.root") as file:
+        file.mkrntuple("Events", new.layout.form).extend(new)
+    np.testing.assert_array_equal(inputs_of(tmp_path / "b.root"), inputs_of(path))
 
 
 def test_formats_without_regions_say_so(tmp_path: Path) -> None:

@@ -193,6 +193,19 @@ def test_jetclass_with_absent_branches(
             read(path, inputs=inputs | {"names": ["charge"]}, classes=["QCD", "Hbb"])
 
 
+@pytest.mark.parametrize("table", ["ttree", "rntuple"])
+def test_a_preset_offers_what_the_collection_has(table: str, tmp_path: Path, jets: Any) -> None:
+    """NanoAOD's L1Jet has no mass: a preset's name without its branch is in nobody's way."""
+    events = collisions(jets)
+    columns = {f"{c}_{n}": events[n] for c in ("Jet", "L1Jet") for n in ("pt", "eta", "phi")}
+    path = save(tmp_path / "nano.root", "Events", columns, table)
+    label = {"a": "pt > 100", "b": "pt <= 100"}
+    source, batch = read(path, mapping={"objects": "L1Jet"}, inputs={"names": ["pt"]}, label=label)
+    assert source.reader.format == "nanoaod" and set(batch.observables) == {"jet_pt", "jet_eta"}
+    with pytest.raises(DataError, match="no quantity of an event 'jet_mass'"):
+        read(path, inputs={"names": ["jet_mass"]}, label=label)
+
+
 def test_delphes_names_and_counters(tmp_path: Path, jets: Any) -> None:
     """Jet.PT with Jet_size, as a Delphes tree has them."""
     events = collisions(jets)
@@ -207,6 +220,18 @@ def test_delphes_names_and_counters(tmp_path: Path, jets: Any) -> None:
     axis = jets.summed()
     expected = [np.log(axis["pt"]), axis["pt"] * np.sinh(axis["eta"]), axis["mass"]]
     np.testing.assert_allclose(batch.inputs.raw, np.stack(expected, axis=1), rtol=1e-5)
+
+
+def test_what_a_split_object_holds_beside_numbers_is_left_alone(tmp_path: Path, jets: Any) -> None:
+    """Text beside an object's numbers, as Delphes' TRefArray: the file is read, the error names it."""
+    events = collisions(jets)
+    columns = flat(events, "Jet", ".") | {"Jet.tag": ak.Array(["x"] * len(events))}
+    path = save(tmp_path / "d.root", "Delphes", columns)
+    mapping = {"objects": "Jet"}
+    _, batch = read(path, mapping=mapping, inputs={"names": ["pt"]}, label=CLASSES)
+    np.testing.assert_allclose(batch.inputs.raw[:, 0], jets.summed()["pt"], rtol=1e-6)
+    with pytest.raises(DataError, match="'tag'; the file has it, but it holds text"):
+        read(path, mapping=mapping, inputs={"names": ["tag"]}, label=CLASSES)
 
 
 def test_four_vectors_from_momenta(tmp_path: Path, jets: Any) -> None:
@@ -456,3 +481,20 @@ def test_real_files_of_other_experiments(case: str, shared: Callable[[str], Path
         np.testing.assert_allclose(pz, pt * np.sinh(eta), rtol=1e-5)
     if "delta_r" in names:
         assert batch.inputs.mask.any() and raw[:, :, names.index("delta_r")].max() < 1.2
+
+
+def test_a_cluster_too_large_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Offsets count too; a TTree is read by entries, an RNTuple by clusters."""
+    lists = ak.Array([[1.0, 2.0]] * 1000)
+    monkeypatch.setattr("triggerforge.data.readers.trees.MAX_CHUNK_BYTES", 20_000)
+    for table, refused in (("ttree", False), ("rntuple", True)):
+        layout = layout_of(save(tmp_path / f"{table}.root", "t", {"x_pt": lists}, table))
+        if refused:
+            with pytest.raises(
+                DataError, match=r"a cluster of 't' says that it holds 2.4e\+04 bytes"
+            ):
+                layout.check_size(["x_pt"], 10)
+        else:
+            layout.check_size(["x_pt"], 10)
