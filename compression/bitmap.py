@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from triggerforge.compression.backend import hgq, keras
 from triggerforge.compression.layer_tree import operations
+from triggerforge.compression.model_hdf5 import first_line
+from triggerforge.errors import ModelError
 
 
 def ebops(model: keras.Model) -> float:
@@ -22,9 +24,24 @@ def ebops(model: keras.Model) -> float:
 
 
 def layer_ebops(layer: Any) -> int:
-    """EBOPs of one layer; 0 where the layer has no quantisers."""
+    """EBOPs of one layer; 0 where the layer has no quantisers.
+
+    Raises ModelError, which names the layer, where its settings give no count (a factor of NaN or below 0).
+    """
     if not getattr(layer, "enable_ebops", False):
         return 0
+    try:
+        total = _counted(layer)
+    except Exception as error:  # of HGQ2 and JAX, by what a file says of the layer
+        raise ModelError(
+            f"layer {layer.name!r}: HGQ2 cannot count its EBOPs: {first_line(error)}"
+        ) from error
+    if total < 0:
+        raise ModelError(f"layer {layer.name!r} has {total} EBOPs; its factors are below 0")
+    return total
+
+
+def _counted(layer: Any) -> int:
     inputs = layer.input if isinstance(layer.input, list | tuple) else [layer.input]
     shapes = [(1, *tensor.shape[1:]) for tensor in inputs]
     total = int(layer._compute_ebops(*shapes) * layer.ebops_factor)

@@ -289,6 +289,6 @@ def _padding_note(inputs: tuple[PortDescription, ...]) -> list[str]:
         return []
     note = (
         "the file does not say what stands for particles that an event lacks: give the value that its "
-        "training had, in data.precision"
+        "training had, in data.precision.padding or padding_scaled"
     )
     return [note]

@@ -90,12 +90,17 @@ def _hgq2(path: Path, content: bytes) -> keras.Model:
 
 
 def uncounted_layers(model: keras.Model) -> list[str]:
-    """The layers with weights whose EBOPs the model does not count (`enable_ebops=False`)."""
+    """The layers with weights or tables whose EBOPs the model does not count (a factor of 0, or switched off)."""
     return [
         name
         for name, layer in operations(model)
-        if hasattr(layer, "kq") and not getattr(layer, "enable_ebops", True)
+        if (hasattr(layer, "kq") or hasattr(layer, "toq")) and not _counts(layer)
     ]
+
+
+def _counts(layer: Any) -> bool:
+    factors = (layer.ebops_factor, getattr(layer, "parallelization_factor", 1))
+    return bool(layer.enable_ebops and all(factors))
 
 
 def require_readable(path: Path) -> bytes:
@@ -246,7 +251,7 @@ def _formats(quantizer: Any, shape: tuple[int, ...]) -> tuple[FixedFormat, ...]:
     shared = (*range(len(shape)), *range(rank, k.ndim))
     size = (1, *shape, *k.shape[rank:])
     bounds = (
-        np.broadcast_to(np.where(dead, low, value), size).max(axis=shared).astype(int)
+        np.broadcast_to(np.where(dead, low, value), size).max(axis=shared).astype(int).tolist()
         for value, low in ((k, 0), (i, -32), (f, -32))
     )
     rounding = Rounding(str(quantizer.round_mode).removeprefix("S_"))

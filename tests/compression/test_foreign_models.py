@@ -14,7 +14,7 @@ from triggerforge.compression.model_file import from_file
 from triggerforge.compression.quantized_model import QuantizedModel, corner_inputs
 from triggerforge.config.compress import CompressConfig
 from triggerforge.data.dataset import Splits
-from triggerforge.errors import ModelError
+from triggerforge.errors import ArtifactError, ModelError
 
 L, K = hgq.layers, keras.layers
 
@@ -148,7 +148,8 @@ def test_tables_load_with_bit_map_and_cost(published: bool, tmp_path: Path) -> N
     np.testing.assert_array_equal(made.predict(x), np.asarray(model(x)))
     first, second = made.layers
     assert (first["kind"], first["tables"], second["tables"]) == ("QDenseT", 16, 8)
-    assert first["activation_bits_max"] == 4 and first["table_bits_mean"] > 0
+    assert first["activation_bits_max"] == np.asarray(model.layers[0].iq.fbits_((1, 4, 4))).max()
+    assert 0 < first["table_bits_mean"] <= first["table_bits_max"]
     assert made.ebops == first["ebops"] + second["ebops"] == counted_luts(model)
     made.save(tmp_path / "ours.tfq")
     again = from_file(tmp_path / "ours.tfq")
@@ -167,15 +168,30 @@ def counted_luts(model: keras.Model) -> int:
     return total
 
 
+@pytest.mark.parametrize(
+    "settings", [{"enable_ebops": False}, {"ebops_factor": 0.0}, {"parallelization_factor": 0}]
+)
 def test_a_budget_is_not_judged_on_a_cost_that_is_not_counted(
-    toy_splits: Splits, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    settings: dict[str, Any],
+    toy_splits: Splits,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    path = saved(trained(L.QDense(3, name="silent", enable_ebops=False)), tmp_path)
+    path = saved(trained(L.QDense(3, name="silent", **settings)), tmp_path)
     import_model(CompressConfig(model=path), toy_splits, tmp_path)
     assert "EBOPs switched off in silent" in " ".join(capsys.readouterr().err.split())
     config = CompressConfig.model_validate({"model": path, "target": {"max_ebops": 1000}})
     with pytest.raises(ModelError, match=r"silent.*max_ebops 1000 cannot be judged"):
         import_model(config, toy_splits, tmp_path)
+
+
+@pytest.mark.parametrize("factor", [-2.0, float("nan"), float("inf")])
+def test_a_cost_that_is_none_is_named(factor: float, tmp_path: Path) -> None:
+    path = saved(trained(L.QDense(3, name="odd", ebops_factor=factor)), tmp_path)
+    with pytest.raises(
+        (ArtifactError, ModelError), match=r"theirs\.keras: layer 'odd'|theirs\.keras.*holds NaN"
+    ):
+        from_file(path)
 
 
 def test_an_h5_file_of_hgq2(tmp_path: Path) -> None:
