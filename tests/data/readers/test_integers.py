@@ -118,6 +118,9 @@ def test_wide_integers_keep_their_differences(written: DataConfig, dtype: str) -
     made = inputs(written, f"big_{dtype} - {ORIGIN}", f"big_{dtype} % 1000 * 2")
     np.testing.assert_array_equal(made[:, 0], np.arange(N))
     np.testing.assert_array_equal(made[:, 1], [(ORIGIN + i) % 1000 * 2 for i in range(N)])
+    middle = inputs(written, f"big_{dtype} // {2**20}", f"number + {2**40}")
+    np.testing.assert_array_equal(middle[:, 0], 2**40)
+    np.testing.assert_array_equal(middle[:, 1], 2**40 + np.arange(N))
     with pytest.raises(DataError, match=f"event 1: the integer {ORIGIN + 1} is no float64"):
         inputs(written, f"big_{dtype}")
 
