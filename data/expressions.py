@@ -5,7 +5,6 @@ or it is refused; validation/reference.py holds this evaluator to that meaning.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -100,15 +99,6 @@ class Expression:
         if row is not None:
             number = events + row if isinstance(events, int) else int(events[row])
         return ExpressionError(self.text, str(refusal), refusal.reason, row, number)
-
-
-@contextmanager
-def numbered_from(first: int) -> Iterator[None]:
-    """Expressions that are evaluated inside name their events from `first` on."""
-    try:
-        yield
-    except ExpressionError as error:
-        raise error.moved(first) from error
 
 
 def _names(node: Node) -> Iterator[str]:

@@ -25,14 +25,8 @@ class ExpressionError(DataError):
     ) -> None:
         where = "" if number is None else f"event {number}: "
         super().__init__(f"{text!r}: {where}{what}")
-        self.text, self.what = text, what
         self.reason: Reason = reason
-        self.row, self.number = row, number
-
-    def moved(self, first: int) -> "ExpressionError":
-        """The same error where events are counted from `first`."""
-        number = None if self.number is None else self.number + first
-        return ExpressionError(self.text, self.what, self.reason, self.row, number)
+        self.row = row
 
 
 class Refusal(Exception):

@@ -62,10 +62,10 @@ class ParquetReader:
         for piece in self._table.chunks(tops, size):
             count = len(piece[tops[0]])
             values = {s: self._table.values(s, piece) for s in symbols}
-            flat, counts = self._constituents(particles, values)
+            flat, counts = self._constituents(particles, values, first)
             yield Chunk(
                 first=first,
-                events={n: self._column(n, e, values, count) for n, e in events.items()},
+                events={n: self._column(n, e, values, first, count) for n, e in events.items()},
                 particles=flat,
                 counts=counts,
                 size=count,
@@ -86,9 +86,9 @@ class ParquetReader:
             del piece  # or it would stay while the next one is read
 
     def _column(
-        self, name: str, expression: Expression, values: Mapping[str, Any], size: int
+        self, name: str, expression: Expression, values: Mapping[str, Any], first: int, size: int
     ) -> NDArray[Any]:
-        found = expression.evaluate(values)
+        found = expression.evaluate(values, first)
         if isinstance(found, ak.Array) and found.ndim > 1:
             raise DataError(
                 f"{self.path}: {name!r} has a list for each event; a single number is due. Reduce it "
@@ -97,12 +97,12 @@ class ParquetReader:
         return np.broadcast_to(np.asarray(found), (size,))
 
     def _constituents(
-        self, particles: Mapping[str, Expression], values: Mapping[str, Any]
+        self, particles: Mapping[str, Expression], values: Mapping[str, Any], first: int
     ) -> tuple[dict[str, NDArray[Any]], NDArray[np.int64] | None]:
         counts: NDArray[np.int64] | None = None
         flat: dict[str, NDArray[Any]] = {}
         for name, expression in particles.items():
-            lists = expression.evaluate(values)
+            lists = expression.evaluate(values, first)
             if not isinstance(lists, ak.Array) or lists.ndim != 2:
                 raise DataError(f"{self.path}: {name!r} is no list of constituents for each event")
             found = np.asarray(ak.num(lists, axis=1), np.int64)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triggerforge.config.data import DataConfig, MappingConfig
-from triggerforge.data.expressions import Expression, numbered_from
+from triggerforge.data.expressions import Expression
 from triggerforge.data.readers.base import (
     READERS,
     Chunk,
@@ -126,8 +126,7 @@ class RootReader:
         with reading(self.path, LAYOUT):
             for read in pieces(self.layout, columns, size):
                 entries = len(next(iter(read.values())))
-                with numbered_from(first):
-                    chunks = [self._chunk(first, read, events, particles, label)]
+                chunks = [self._chunk(first, read, events, particles, label)]
                 del read
                 yield chunks.pop()  # held by the consumer alone
                 first += entries

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import uproot
 
-from triggerforge.config.data import DataConfig, MappingConfig
+from triggerforge.config.data import DataConfig
 from triggerforge.data.load import load
 from triggerforge.data.source import Batch, Count, EventSource
 from triggerforge.errors import DataError
@@ -67,9 +67,16 @@ def write_pandas(path: Path, order: str = ">") -> Path:
     return path
 
 
+def write_plain_parquet(path: Path) -> Path:
+    """The columns alone, for the reader of any table."""
+    pq.write_table(pa.table(columns()), path)
+    return path
+
+
 WRITERS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "root": ("e.root", write_root),
     "lhcjets16": ("e.parquet", write_parquet),
+    "parquet": ("plain.parquet", write_plain_parquet),
     "toptag": ("e.h5", write_pandas),
 }
 
@@ -111,6 +118,9 @@ def test_wide_integers_keep_their_differences(written: DataConfig, dtype: str) -
     made = inputs(written, f"big_{dtype} - {ORIGIN}", f"big_{dtype} % 1000 * 2")
     np.testing.assert_array_equal(made[:, 0], np.arange(N))
     np.testing.assert_array_equal(made[:, 1], [(ORIGIN + i) % 1000 * 2 for i in range(N)])
+    middle = inputs(written, f"big_{dtype} // {2**20}", f"number + {2**40}")
+    np.testing.assert_array_equal(middle[:, 0], 2**40)
+    np.testing.assert_array_equal(middle[:, 1], 2**40 + np.arange(N))
     with pytest.raises(DataError, match=f"event 1: the integer {ORIGIN + 1} is no float64"):
         inputs(written, f"big_{dtype}")
 
@@ -210,11 +220,16 @@ def test_mapped_columns_go_by_the_same_rules(tmp_path: Path) -> None:
     np.testing.assert_array_equal(made[:, 1], [0, -4, -2, -4, -1, -4])
     with pytest.raises(DataError, match=r"'sum\(pt\)': event 0: the integer result 184467440"):
         inputs(config, "over")
-    wide = MappingConfig(columns={"m": "number // 5 * 4611686018427387904 * 4"})
+
+
+@pytest.mark.parametrize("layout", ["root", "parquet"])
+def test_mapped_columns_name_the_event_of_the_file(layout: str, tmp_path: Path) -> None:
+    name, write = WRITERS[layout]
+    settings = {"source": [str(write(tmp_path / name))], "format": layout}
+    settings |= {"mapping": {"columns": {"m": "number // 5 * 4611686018427387904 * 4"}}}
+    events = source(DataConfig.model_validate(settings), inputs={"names": ["m"]})
     with pytest.raises(DataError, match=f"'number // 5 .*': event 5: the integer result {2**64}"):
-        for _ in source(
-            config.model_copy(update={"mapping": wide}), inputs={"names": ["m"]}
-        ).inputs():
+        for _ in events.inputs():
             pass  # chunks of 4 events
 
 
