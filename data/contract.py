@@ -78,7 +78,8 @@ class InputFeature:
         """The offset in steps of the LSB, exactly; raises DataError where it is not finite."""
         if not np.isfinite(self.offset):
             raise DataError(f"input {self.name!r}: an offset of {self.offset}; give a finite one")
-        return Fraction(float(self.offset)) * Fraction(2) ** (self.format.fraction - self.shift)
+        power = int(self.format.fraction - self.shift)  # numpy's own integers would overflow
+        return Fraction(float(self.offset)) * Fraction(2) ** power
 
     def to_integers(self, raw: NDArray[Any]) -> NDArray[np.int64]:
         """The port's integers for physical values in `unit` (any shape), as in exact arithmetic."""

@@ -184,3 +184,11 @@ def test_a_record_of_nonsense_is_no_contract(change: dict[str, Any]) -> None:
     record["features"][0] |= change
     with pytest.raises(DataError):
         InputContract.from_dict(record)
+
+
+def test_the_numbers_of_a_format_may_be_those_of_numpy() -> None:
+    """A quantiser's bits come out of an array."""
+    fmt = FixedFormat(np.int64(8), np.int64(4), True, Rounding.RND, Overflow.SAT)
+    feature = InputFeature("x", "", 1.0, 0, fmt)
+    assert feature.offset_steps == 16
+    assert one(feature).quantize(np.array([[0.3]], np.float32)).tolist() == [[0.3125]]
