@@ -19,10 +19,16 @@ from torch import nn
 from triggerforge.compression.graph import Graph
 from triggerforge.compression.lowering import checked_graph
 from triggerforge.compression.quantized_model import QuantizedModel
+from triggerforge.compression.scheme import magnitude_bits
 from triggerforge.config.compress import CompressConfig
 from triggerforge.data.contract import InputContract
 from triggerforge.data.dataset import Splits
-from triggerforge.errors import MissingToolError, ToolFailedError, UnsupportedOperationError
+from triggerforge.errors import (
+    MissingToolError,
+    ModelError,
+    ToolFailedError,
+    UnsupportedOperationError,
+)
 from triggerforge.fixedpoint import FixedFormat
 from triggerforge.progress import say
 from triggerforge.result import ParityRow
@@ -73,6 +79,7 @@ def _write_job(
 ) -> None:
     graph = checked_graph(module, splits.contract)[0]
     require_qkeras_form(graph)
+    require_weights_fit(graph, config.qkeras.weight_integer)
     write_json(folder / "graph.json", graph_record(graph))
     weights = {f"{a.name}/{key}": w for a in graph for key, w in a.weights.items()}
     np.savez(folder / "weights.npz", **weights)  # type: ignore[arg-type]
@@ -120,6 +127,33 @@ def require_qkeras_form(graph: Graph) -> None:
             )
 
 
+def require_weights_fit(graph: Graph, integer: int) -> None:
+    """Says which layers' largest weights QKeras cuts off at 2^integer.
+
+    Raises ModelError where that is most of a layer's weights: the training would begin with another
+    network.
+    """
+    for layer in graph:
+        magnitude = np.abs(
+            np.concatenate([np.zeros(1, np.float32), *(w.ravel() for w in layer.weights.values())])
+        )
+        largest = float(magnitude.max())
+        cut = float(np.mean(magnitude[1:] > 2.0**integer)) if largest else 0.0
+        needed = int(magnitude_bits(np.array(largest)))
+        told = (
+            f"compress.qkeras.weight_integer {integer} cuts {100 * cut:.3g} % of the weights of "
+            f"{layer.path or layer.name} at {2.0**integer:g} (the largest is {largest:.3g}); {needed} hold "
+            "them all"
+        )
+        if cut > _MOSTLY:
+            raise ModelError(
+                f"{told}; set it, or use compress.method hgq, whose formats follow the ranges"
+            )
+        if cut:
+            say(f"warning: {told}")
+
+
+_MOSTLY = 0.5
 QKERAS_OPERATIONS = frozenset({"input", "linear", "conv", "pool", "relu", "reshape", "transpose"})
 _BITS = {"weight", "weight_integer", "activation", "activation_integer"}
 

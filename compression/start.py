@@ -46,10 +46,12 @@ class Start:
     def require(self, limit: float | None, advice: str) -> None:
         """Raises ModelError, naming the layer, where one is dead, or the outputs are off by more.
 
-        `limit` is the largest `error`; None only looks for dead layers.
+        Dead is a layer that gives 0 for all events, and an output that never changes: an inner layer
+        whose float numbers change by less than a step may well be constant. `limit` is the largest
+        `error`; None only looks for dead layers.
         """
-        for layer in self.layers:
-            if layer.dead:
+        for number, layer in enumerate(self.layers, 1):
+            if layer.zero or (layer.dead and number == len(self.layers)):
                 what = "0" if layer.zero else "the same numbers"
                 raise ModelError(
                     f"layer {layer.name!r} of the quantised network gives {what} for all "

@@ -13,6 +13,7 @@ from triggerforge.compression.backend import hgq
 from triggerforge.compression.compress import compress
 from triggerforge.compression.keras_writer import write_keras
 from triggerforge.compression.lowering import checked_graph
+from triggerforge.compression.qkeras import require_weights_fit
 from triggerforge.compression.quantized_model import QuantizedModel, corner_inputs
 from triggerforge.compression.ranges import set_start
 from triggerforge.compression.scheme import QuantizationScheme
@@ -147,3 +148,16 @@ def test_a_float_layer_that_never_moves_is_not_taken_for_dead(
     start = compare(model, twin, toy_splits.validation.quantized_x)
     assert [layer.name for layer in start.layers] == ["layer_0"]
     start.require(0.5, "")
+
+
+def test_qkeras_says_which_weights_its_range_cuts(
+    toy_trained: TrainedModel, toy_splits: Splits, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph, _ = checked_graph(rescaled(toy_trained.module, 1e3), toy_splits.contract)
+    with pytest.raises(ModelError, match="weight_integer 0 cuts .* of the weights of 0 at 1"):
+        require_weights_fit(graph, 0)
+    require_weights_fit(graph, 12)
+    assert "cuts" not in capsys.readouterr().err
+    plain, _ = checked_graph(toy_trained.module, toy_splits.contract)
+    require_weights_fit(plain, -1)
+    assert "warning: compress.qkeras.weight_integer -1 cuts" in capsys.readouterr().err
