@@ -58,7 +58,7 @@ def test_defaults_and_shapes(kind: str) -> None:
 
 def test_every_recipe_is_reachable_from_four_vectors() -> None:
     plan = Plan(
-        frozenset(),
+        frozenset({"px", "py", "pz", "energy"}),
         frozenset({"px", "py", "pz", "energy", "pdgid"}),
         frozenset(EVENT),
         frozenset(PARTICLE),
@@ -68,14 +68,27 @@ def test_every_recipe_is_reachable_from_four_vectors() -> None:
     particles = {n: rng.normal(size=5) for n in ("px", "py", "pz")}
     particles["energy"] = np.full(5, 10.0)
     particles["pdgid"] = np.array([211, -11, 22, 13, 130])
-    columns = plan.columns(Chunk(0, {}, particles, np.array([2, 0, 3]), size=3))
+    events = {"px": [3.0, 0.0, 1.0], "py": [4.0, 1.0, 0.0], "pz": [0.0] * 3, "energy": [13.0] * 3}
+    own = {n: np.array(v) for n, v in events.items()}
+    columns = plan.columns(Chunk(0, own, particles, np.array([2, 0, 3]), size=3))
     for name in EVENT:
         assert columns[name].shape == (3,), name
     for name in PARTICLE:
         assert columns.particles[name].shape == (5,), name
+    np.testing.assert_allclose(columns["pt"], [5, 1, 1])
+    np.testing.assert_allclose(columns["mass"], np.sqrt([144, 168, 168]))
     taken = columns.take(np.array([0, 2]))
     np.testing.assert_allclose(taken["jet_pt"], columns["jet_pt"][[0, 2]])
     np.testing.assert_array_equal(taken.particles["px"], particles["px"])
+
+
+def test_an_events_mass_is_not_made_up() -> None:
+    """Constituents are taken as massless, a jet is not."""
+    columns = frozenset({"pt", "eta", "phi"})
+    Plan(frozenset(), columns, frozenset(), frozenset({"energy"}), "file")
+    for name in ("mass", "energy", "jet_mass"):
+        with pytest.raises(DataError, match=f"no quantity of an event '{name}'"):
+            Plan(columns, frozenset(), frozenset({name}), frozenset(), "file")
 
 
 def test_what_cannot_be_derived_names_the_nearest() -> None:
