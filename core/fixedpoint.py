@@ -3,6 +3,7 @@
 The rules are those of AMD UG1399, "Arbitrary Precision Fixed-Point Data Types".
 """
 
+import operator
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -57,6 +58,11 @@ class FixedFormat:
     overflow: Overflow = Overflow.WRAP
 
     def __post_init__(self) -> None:
+        for name in (
+            "width",
+            "integer",
+        ):  # numpy's would wrap in exact arithmetic with large numbers
+            object.__setattr__(self, name, operator.index(getattr(self, name)))
         if not 1 <= self.width <= _MAX_WIDTH:
             raise ConfigError(f"a width of {self.width} bits is outside 1..{_MAX_WIDTH}")
 

@@ -22,7 +22,7 @@ from triggerforge.fixedpoint import FixedFormat
 
 _EXACT_BITS = 24
 _EXPONENTS = 126
-_SHIFTS = 1000
+_SHIFTS = 1100
 _LARGEST = float(np.finfo(np.float32).max)
 OFFSET_BITS = 64
 """bits of an offset below the LSB of its input, in the steps that hardware subtracts it in"""

@@ -162,9 +162,9 @@ def _scaled(
     low, high = (float(q) for q in np.percentile(values, [tail, 100 - tail]))
     if low == high:  # what differs is in the tail
         low, high = float(values.min()), float(values.max())
-    if low == high and (center or low == 0):
+    if low == high and (center or low == 0) and _padding(name, config) is None:
         # a constant carries nothing, and its bits must not widen its neighbours' port
-        return InputFeature(name, unit, low, 0, _exact(0, 1))
+        return InputFeature(name, unit, low, _magnitude(low, low), _exact(0, 1))
     core = np.clip(values, low, high)  # a single wild value must not set the scale
     offset = float(core.mean()) if center else 0.0
     spread = float(core.std()) if center else float(np.sqrt(np.mean(core**2)))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triggerforge.data.source import Batch
-from triggerforge.data.storage import Hdf5Output
+from triggerforge.data.storage import Hdf5Output, writing
 
 _READ = 10_000
 Form = Callable[[NDArray[Any], NDArray[np.int64]], NDArray[Any]]
@@ -89,4 +89,5 @@ class Spool:
     def close(self) -> None:
         """Closes and removes the file."""
         self.path.unlink(missing_ok=True)  # nobody needs what a full disk has no room for
-        self._output.close()
+        with writing(self.path):
+            self._output.close(kept=False)

@@ -40,10 +40,10 @@ class Hdf5Output:
         if self._raw.failure is not None:
             raise self._raw.failure
 
-    def close(self) -> None:
-        """Raises the OSError of a write that failed; the bytes are on the disk where none did."""
+    def close(self, kept: bool = True) -> None:
+        """Raises the OSError of a write that failed; else what is `kept` is on the disk."""
         self.file.close()
-        self._raw.close()
+        self._raw.close(kept)
         self.check()
 
 
@@ -88,8 +88,9 @@ class _Patient:
     def flush(self) -> None:
         """Nothing is held back."""
 
-    def close(self) -> None:
-        self._try(lambda: os.fsync(self._file.fileno()), None)
+    def close(self, kept: bool) -> None:
+        if kept:
+            self._try(lambda: os.fsync(self._file.fileno()), None)
         self._file.close()
 
 

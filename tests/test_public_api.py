@@ -33,7 +33,7 @@ RECORDS = {
     "triggerforge.data.dataset.Splits": "train validation test background",
     "triggerforge.training.trained.TrainedModel": "module contract classes architecture history background",
     "triggerforge.compression.quantized_model.QuantizedModel": (
-        "alir contract classes keras_file ebops layers versions format_version"
+        "alir contract classes keras_file ebops layers versions format_version trace_check"
     ),
     "triggerforge.export.runtime.EngineSource": "trained quantized export_folder firmware_folder",
 }

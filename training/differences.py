@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triggerforge.training.metrics import SIGNAL_EFFICIENCIES, placements, scores
+from triggerforge.data.weights import effective, rising, share
+from triggerforge.training.metrics import SIGNAL_EFFICIENCIES, auc, placements, scores
 from triggerforge.training.task import Task
 
 _FEWEST = 10.0
@@ -61,8 +62,11 @@ def differences(
     found: dict[str, Any] = {"events": len(y)}
     if not task.scores:
         right = [(np.argmax(z, axis=1) == y).astype(np.float64) for z in (outputs, reference)]
-        change = paired_mean(right[0] - right[1], w)
-        found |= {"accuracy": change.value, "accuracy_err": change.err}
+        mine, theirs = (float(share((w * r).sum(), w.sum())) for r in right)
+        found |= {
+            "accuracy": mine - theirs,
+            "accuracy_err": paired_mean(right[0] - right[1], w).err,
+        }
     tests = dict(_tests(outputs, reference, y, w, task))
     areas = {name: auc_difference(*forms) for name, forms in tests.items()}
     found["auc"] = {name: area.value for name, area in areas.items()}
@@ -84,8 +88,7 @@ class _Test:
     @property
     def effective(self) -> float:
         """The unweighted background events with the same relative error."""
-        background = self.weight[~self.signal]
-        return float(background.sum() ** 2 / (background**2).sum())
+        return effective(self.weight[~self.signal])
 
 
 Forms = tuple[_Test, _Test]
@@ -118,7 +121,8 @@ def auc_difference(one: _Test, other: _Test) -> Difference:
     )
     signal = paired_mean(below - below_other, one.weight[one.signal])
     background = paired_mean(above - above_other, one.weight[~one.signal])
-    return Difference(signal.value, float(np.hypot(signal.err, background.err)))
+    mine, theirs = (auc(t.score, t.signal, t.weight)[0] for t in (one, other))
+    return Difference(mine - theirs, float(np.hypot(signal.err, background.err)))
 
 
 def rejection_differences(
@@ -192,4 +196,4 @@ class _Ranked:
         """What part of the weights passes each cut; zeros where a resample holds none of the kind."""
         passed = np.cumsum(weight)[self.last]
         whole = passed[-1] if passed[-1] > 0 else 1.0
-        return np.concatenate([[0.0], passed / whole])
+        return rising(np.concatenate([[0.0], passed])) / whole

@@ -170,6 +170,12 @@ def test_flags_stay_exact_beside_their_padding(padding: float) -> None:
     assert feature.format.width == (2 if padding == -1 else 12)
 
 
+def test_particles_that_are_all_0_have_a_padding_of_their_own() -> None:
+    feature = particles_of(np.zeros(400), padding={"a": -2.0}).features[0]
+    assert feature.padding * 2.0**feature.shift == -2
+    assert feature.format.quantize(np.array(0.0)) == 0
+
+
 def test_what_a_distant_padding_costs_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     feature = particles_of(RNG.uniform(1, 2, 400), padding={"a": -999.0}).features[0]
     assert feature.padding * 2.0**feature.shift == -999
@@ -199,7 +205,7 @@ def test_a_padding_that_means_nothing_is_refused(
         derived(builder(kind, names), raw, mask, PrecisionConfig(**settings))
 
 
-@pytest.mark.parametrize("value", [0.0, 0.1, 7.3, -1e6])
+@pytest.mark.parametrize("value", [0.0, 0.1, 7.3, -1e6, 1e-9, 2.0**40 + 1, -1e300, 5e-324])
 def test_a_constant_input_has_no_width(value: float) -> None:
     """Beside an integer of 11 bits the port of both would have had 54."""
     raw = np.stack([np.full(999, value), RNG.integers(0, 2048, 999)], axis=1).astype(np.float64)

@@ -52,6 +52,28 @@ def test_sign_takes_a_bit_of_its_own(texts: list[str], expected: tuple[bool, int
     assert (found.signed, found.integer, found.fraction) == expected
 
 
+def test_inputs_too_far_apart_for_one_type_are_named() -> None:
+    formats = {"coarse": "ap_fixed<11,12>", "plain": "ap_fixed<8,3>", "fine": "ap_fixed<8,-40>"}
+    features = (InputFeature(n, "", 0.0, 0, FixedFormat.parse(f)) for n, f in formats.items())
+    with pytest.raises(ModelError, match="'coarse' .*'fine' .* need 60 bits together"):
+        port_format(InputContract(tuple(features), (3,)))
+
+
+def test_axes_of_a_concatenation_are_counted_as_hls4ml_counts_them(
+    config: FirmwareConfig, tmp_path: Path
+) -> None:
+    """Keras counts the batch, and a file of others may say 1 where ours says -1."""
+    fmt = FixedFormat.parse("ap_fixed<5,2,RND,SAT>")
+    contract = InputContract(tuple(InputFeature(n, "", 0.0, 0, fmt) for n in "ab"), (2,))
+    given = keras.Input((2,), name="x")
+    parts = [hgq.layers.QDense(2, name=name)(given) for name in ("one", "other")]
+    both = keras.layers.Concatenate(axis=1)(parts)
+    model = keras.Model(given, hgq.layers.QDense(2, name="out")(both))
+    hgq.utils.trace_minmax(model, corner_inputs(contract, 50, 1))
+    _write(config, QuantizedModel.from_keras(model, contract, ("a", "b")), tmp_path / "hls4ml")
+    assert (tmp_path / "hls4ml" / "firmware" / "tagger.cpp").is_file()
+
+
 def test_part_clock_and_name_reach_the_vendors_script(project: Path) -> None:
     text = (project / "project.tcl").read_text()
     for line in (

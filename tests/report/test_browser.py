@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from triggerforge.config.report import ReportConfig
-from triggerforge.report.write import write_report
+from triggerforge.errors import ArtifactError
+from triggerforge.report.material import gather
+from triggerforge.report.write import write_page, write_report
 from triggerforge.result import read_result
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -151,7 +153,11 @@ DEMOS = [page.parent for page in FINISHED if page.parent.name.startswith("demo")
 def test_a_finished_demo_has_few_pages(run: Path, tmp_path: Path) -> None:
     folders = {path.name: path for path in run.iterdir() if path.is_dir()}
     page = tmp_path / "report.html"
-    write_report(ReportConfig(), read_result(run / "result.json"), folders, page)
+    try:
+        material = gather(ReportConfig(), read_result(run / "result.json"), folders)
+    except ArtifactError as error:
+        pytest.skip(f"made by another version: {error}")
+    write_page(material, page)
     pages, _, outside = on_paper(page, tmp_path)
     assert outside == [] and pages <= MOST_PAGES
 

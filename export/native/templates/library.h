@@ -19,7 +19,7 @@ extern "C" {
 void triggerforge_${name}_run(const float* x, $result* y, long events);
 
 /* x[events][INPUTS] from physical values raw[events][INPUTS]: (raw - offset) * 2^-shift, rounded to the
- * feature's fixed-point format. The particles whose entry of present[events][PARTICLES] is 0 get the
+ * feature's fixed-point format as in exact arithmetic, whatever the rounding mode. The particles whose entry of present[events][PARTICLES] is 0 get the
  * feature's padding; present may be NULL: all are there. Gives back how many values have no place in the
  * format (NaN; infinity where it wraps): they are NaN in x, and their events should be left out. */
 long triggerforge_${name}_prepare(const double* raw, const unsigned char* present, float* x, long events);
