@@ -21,7 +21,7 @@ from triggerforge.data.readers.trees import (
     read_leaf,
     table_kinds,
 )
-from triggerforge.data.writers import Columns, Plan, RootSink
+from triggerforge.data.writers import Columns, RootSink, TreeForm
 
 _FOLDER = "TDirectory"
 
@@ -41,13 +41,13 @@ class TreeCopy:
     def __bool__(self) -> bool:
         return bool(self._fields or self._leaves)
 
-    def plan(self, added: str = "", like: str | None = None) -> Plan:
+    def plan(self, added: str = "", like: str | None = None) -> TreeForm:
         """How the copy is written; columns that begin with `added` get the counter of `like`."""
         if self._layout.rntuple:
-            return Plan(rntuple=True)
+            return TreeForm(rntuple=True)
         counters = {leaf.name: self._counter(leaf.lengths) for leaf in self._leaves if leaf.lengths}
         beside = {added: counters[like]} if like in counters else {}
-        return Plan(counters=counters, added=beside)
+        return TreeForm(counters=counters, added=beside)
 
     def _counter(self, branch: str) -> str:
         """`branch`, or where that is the split object itself, a name for a counter of it."""
@@ -126,8 +126,10 @@ def _copy_tree(layout: Layout, name: str, sink: RootSink, size: int, left_out: l
     with reading(layout.path, LAYOUT), uproot.open(layout.path) as file:
         other = described(file, layout.path, name)
         tree = TreeCopy(other, file[name])
+    if not (tree and other.entries):  # nothing of it can be written
+        left_out.append(name)
+        return
     left_out += [f"{name}/{column}" for column in tree.left_out]
-    if tree and other.entries:
-        sink.plan(name, tree.plan())
-        for columns in tree.rows(size):
-            sink.add_to(name, columns)
+    sink.plan(name, tree.plan())
+    for columns in tree.rows(size):
+        sink.add_to(name, columns)

@@ -91,7 +91,7 @@ class RootSink(_Whole):
     def __init__(self, path: Path, tree: str) -> None:
         super().__init__(path)
         self._name = tree
-        self._plans: dict[str, Plan] = {}
+        self._plans: dict[str, TreeForm] = {}
         self._trees: dict[str, Any] = {}
         self._file: Any = None
 
@@ -102,7 +102,7 @@ class RootSink(_Whole):
         self._file = self._stack.enter_context(uproot.recreate(raw))
         return self
 
-    def plan(self, tree: str, plan: "Plan") -> None:
+    def plan(self, tree: str, plan: "TreeForm") -> None:
         """How `tree` is to be written."""
         self._plans[tree] = plan
 
@@ -112,7 +112,7 @@ class RootSink(_Whole):
 
     def add_to(self, tree: str, columns: Columns) -> None:
         """Appends a chunk to a tree, made with the first one."""
-        plan = self._plans.get(tree, Plan())
+        plan = self._plans.get(tree, TreeForm())
         if plan.rntuple:
             self._add_to_rntuple(tree, ak.zip(columns, depth_limit=1))
             return
@@ -129,7 +129,7 @@ class RootSink(_Whole):
 
 
 @dataclass(frozen=True)
-class Plan:
+class TreeForm:
     """How a tree is written."""
 
     rntuple: bool = False

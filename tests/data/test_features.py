@@ -92,6 +92,15 @@ def test_every_recipe_is_reachable_from_four_vectors() -> None:
     np.testing.assert_array_equal(taken.particles["px"], particles["px"])
 
 
+def test_an_events_mass_is_not_made_up() -> None:
+    """Constituents are taken as massless, a jet is not."""
+    columns = frozenset({"pt", "eta", "phi"})
+    Plan(frozenset(), columns, frozenset(), frozenset({"energy"}), "file")
+    for name in ("mass", "energy", "jet_mass"):
+        with pytest.raises(DataError, match=f"no quantity of an event '{name}'"):
+            Plan(columns, frozenset(), frozenset({name}), frozenset(), "file")
+
+
 def test_what_cannot_be_derived_names_the_nearest() -> None:
     columns = frozenset({"px", "py"})
     with pytest.raises(DataError, match="file: no quantity of a constituent 'deta'"):
