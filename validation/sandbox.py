@@ -82,7 +82,7 @@ def _in_child(task: Callable[[], str], folder: Path, limits: Limits, sending: in
         _restrict(limits)
         guard = Guard(folder)
         guard.arm()
-        outcome = _watched(task)
+        outcome = watched(task, _free_memory)
         if guard.seen:  # also where a library swallowed it
             outcome = Outcome("violation", guard.seen)
         os.write(sending, json.dumps([outcome.kind, outcome.text[:_MESSAGE]]).encode())
@@ -116,13 +116,14 @@ def _address_space() -> int:
     return pages * resource.getpagesize()
 
 
-def _watched(task: Callable[[], str]) -> Outcome:
+def watched(task: Callable[[], str], on_error: Callable[[], None] = lambda: None) -> Outcome:
+    """What became of `task`, which is run here and now; `on_error` goes before an error is put in words."""
     try:
         return Outcome("read", task())
     except Violation as violation:
         return Outcome("violation", str(violation))
     except BaseException as error:  # noqa: BLE001  what a task raises is the result
-        _free_memory()
+        on_error()
         if any(isinstance(e, MemoryError) for e in _causes(error)):
             return Outcome("memory", _shown(error))
         if not isinstance(error, TriggerForgeError):
