@@ -147,6 +147,23 @@ def test_a_score_is_told_as_one(make_run: Callable[..., Any], tmp_path: Path) ->
     assert "accuracy" not in rows and "AUC, g" not in rows and "AUC, q" in rows
 
 
+def test_the_summary_has_threshold_rate_and_efficiencies(run: Any, tmp_path: Path) -> None:
+    point = {"target_khz": 10.0, "threshold": 1.25, "rate_khz": 9.5, "rate_err_khz": 0.5}
+    point |= {"events": 99, "efficiency": {"t": 0.25}, "efficiency_err": {"t": 0.02}}
+    rates = [point | {"model": "float", "threshold_lsb": None}]
+    rates += [point | {"model": "firmware", "threshold_lsb": 160}]
+    refused = {f"{model} at 1 kHz": "below 2 kHz" for model in ("float", "firmware")}
+    run.result = {k: run.result[k] for k in ("version", "metrics")}
+    run.result |= {"rates": rates, "trigger": {"signals": ["t"], "not_run": refused}}
+    run.folders = {}
+    text = report(run, tmp_path / "report.html").text
+    summary = " ".join(Page(text[: text.index('class="tiles"')]).words)
+    for words in ("10 kHz", "1.25 = 160 LSB", "9.50 ± 0.50 kHz", "efficiency, t", "25.0 ± 2.0 %"):
+        assert words in summary
+    assert summary.count("below 2 kHz") == 1 and "(firmware)" in summary
+    assert "trigger.float at 1 kHz" not in text
+
+
 def test_no_experiment_is_named_unless_set(page: Page) -> None:
     assert not re.search(r"\b(CMS|ATLAS|LHCb|ALICE)\b", page.seen)
 
