@@ -36,12 +36,14 @@ class Start:
 
     events: int
     layers: tuple[LayerStart, ...]
-    """those whose float outputs differ between events, in order; the last one gives the outputs"""
+    """those whose float outputs differ between events, in order"""
+    output: str
+    """the layer that gives the network's outputs"""
 
     @property
     def error(self) -> float:
         """That of the outputs; 0 where the float model itself gives the same for all events."""
-        return self.layers[-1].error if self.layers else 0.0
+        return next((layer.error for layer in self.layers if layer.name == self.output), 0.0)
 
     def require(self, limit: float | None, advice: str) -> None:
         """Raises ModelError, naming the layer, where one is dead, or the outputs are off by more.
@@ -50,8 +52,8 @@ class Start:
         whose float numbers change by less than a step may well be constant. `limit` is the largest
         `error`; None only looks for dead layers.
         """
-        for number, layer in enumerate(self.layers, 1):
-            if layer.zero or (layer.dead and number == len(self.layers)):
+        for layer in self.layers:
+            if layer.zero or (layer.dead and layer.name == self.output):
                 what = "0" if layer.zero else "the same numbers"
                 raise ModelError(
                     f"layer {layer.name!r} of the quantised network gives {what} for all "
@@ -90,7 +92,8 @@ def compare(model: keras.Model, twin: keras.Model, x: NDArray[Any]) -> Start:
         _judged(layer.name, mine, theirs)
         for (layer, _), mine, theirs in zip(pairs, found, expected, strict=True)
     )
-    return Start(len(x), tuple(layer for layer in layers if layer is not None))
+    kept = tuple(layer for layer in layers if layer is not None)
+    return Start(len(x), kept, output=model.outputs[0]._keras_history.operation.name)
 
 
 def _judged(name: str, got: NDArray[Any], expected: NDArray[Any]) -> LayerStart | None:

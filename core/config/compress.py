@@ -123,10 +123,10 @@ class CompressConfig(Config):
     fits; SAT holds for events unlike them too. auto: SAT for anomaly scores, else WRAP."""
     bits: BitsConfig = BitsConfig()
     """Bits to begin with."""
-    max_start_error: float | None = Field(default=0.5, gt=0)
+    max_start_error: float | None = Field(default=1.0, gt=0)
     """How far the quantised network may be off the float model before it is trained, or once it is
     rounded: the root mean square of the outputs' difference over their own spread, on validation
-    events. More is an error; null only reports it."""
+    events; 1 is no better than a constant. More is an error; null only reports it."""
     pruning: PruningConfig = PruningConfig()
     """Magnitude or structured pruning."""
     qkeras: QKerasConfig = QKerasConfig()

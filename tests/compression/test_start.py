@@ -117,7 +117,7 @@ def test_a_dead_layer_is_named_before_the_training(
 def test_a_start_far_off_is_an_error_that_names_the_layer(
     toy_trained: TrainedModel, toy_splits: Splits, tmp_path: Path
 ) -> None:
-    config = CompressConfig(method="ptq", bits={"uniform": 2})
+    config = CompressConfig(method="ptq", bits={"uniform": 2}, max_start_error=0.5)
     with pytest.raises(ModelError, match=r"off the float model by .*allows 50 %.*'layer_\d'"):
         compress(config, toy_trained, toy_splits, 5, tmp_path)
 
