@@ -62,6 +62,8 @@ def test_a_bad_file_is_found_among_good_ones(
     (tmp_path / "bait" / SECRET).write_bytes(b"secret")
     (tmp_path / "open").mkdir()
     paths = [tmp_path / "open" / f"file_1_{number}.keras" for number in range(4)]
+    for path in paths:
+        path.write_bytes(b"whatever it is")
     tasks = dict(zip(paths, (lambda: "a model", task, _refuses, lambda: "a model"), strict=True))
     monkeypatch.setattr(fuzz_models, "read", lambda path, inspected: tasks[path]())
     outcomes = fuzz_models.Reader(tmp_path / "open", tmp_path / "bait").read(paths)
