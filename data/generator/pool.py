@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from triggerforge.border import undisturbed
 from triggerforge.data.generator.sample import Columns, Task
 from triggerforge.errors import DataError, TriggerForgeError
 from triggerforge.runfolder import write_atomic
@@ -102,7 +103,7 @@ def _submitted(
 ) -> dict[Future[None], Task]:
     """The running tasks; `started` is filled with the processes that make them."""
     try:
-        with _deaf():
+        with undisturbed(), _deaf():  # a worker that is half started complains of its parent
             first = {pool.submit(_work, tasks[0], folder): tasks[0]}
             started += set(active_children()) - others
         return first | {pool.submit(_work, task, folder): task for task in tasks[1:]}
