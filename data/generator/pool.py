@@ -13,14 +13,16 @@ from multiprocessing import (
     active_children,
     connection,
     current_process,
-    get_context,
     parent_process,
 )
+from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from triggerforge.border import undisturbed
 from triggerforge.data.generator.sample import Columns, Task
 from triggerforge.errors import DataError, TriggerForgeError
 from triggerforge.runfolder import write_atomic
@@ -70,25 +72,26 @@ def _in_processes(tasks: Sequence[Task], folder: Path, workers: int) -> Generato
     if getattr(current_process(), "_inheriting", False):
         os._exit(_NO_GUARD)  # a worker that begins, and runs the script that started it
     others = set(active_children())
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_die_with_parent)
+    context = _Remembering()
+    pool = ProcessPoolExecutor(workers, context, initializer=_die_with_parent)
     # all workers before the pool's own thread, as with fork: one that dies while the next is started
     # ends that thread in a traceback ("dictionary changed size"; Python 3.11)
     pool._safe_to_dynamically_spawn_children = False  # type: ignore[attr-defined]
-    started: list[BaseProcess] = []
     try:
-        running = _submitted(pool, tasks, folder, started, others)
+        running = _submitted(pool, tasks, folder)
         while running:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 future.result()
                 yield running.pop(future)
     except BrokenProcessPool as error:
-        raise TriggerForgeError(_what_broke(started)) from error
+        raise TriggerForgeError(_what_broke(context.started)) from error
     finally:
         # nobody waits for the chunks that are being made when something went wrong: what is finished is
         # kept. A worker that was starting while another died would wait for work for ever
-        for worker in {*started, *active_children()} - others if sys.exception() else ():
-            worker.kill()
+        for worker in {*context.started, *active_children()} - others if sys.exception() else ():
+            if worker.pid:
+                worker.kill()
         with suppress(OSError):  # as in `_submitted`
             pool.shutdown(cancel_futures=True)
 
@@ -97,18 +100,27 @@ def _submitted(
     pool: ProcessPoolExecutor,
     tasks: Sequence[Task],
     folder: Path,
-    started: list[BaseProcess],
-    others: set[BaseProcess],
 ) -> dict[Future[None], Task]:
-    """The running tasks; `started` is filled with the processes that make them."""
     try:
-        with _deaf():
+        with undisturbed(), _deaf():  # a worker that is half started complains of its parent
             first = {pool.submit(_work, tasks[0], folder): tasks[0]}
-            started += set(active_children()) - others
         return first | {pool.submit(_work, task, folder): task for task in tasks[1:]}
     except (OSError, ValueError) as error:
         # a pool that breaks meanwhile closes the pipes that `submit` writes to, or gives to a worker
         raise BrokenProcessPool(str(error)) from error
+
+
+class _Remembering(SpawnContext):
+    """Keeps the processes that it starts: what one ended with is asked for when it is gone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started: list[BaseProcess] = []
+
+    def Process(self, *arguments: Any, **more: Any) -> BaseProcess:  # type: ignore[override]
+        process = super().Process(*arguments, **more)
+        self.started.append(process)
+        return process
 
 
 @contextmanager
@@ -126,8 +138,11 @@ def _deaf() -> Iterator[None]:
 
 def _what_broke(started: Iterable[BaseProcess]) -> str:
     """Why a worker is gone, by the status that it ended with."""
-    connection.wait([worker.sentinel for worker in started], _LAST_WORD_S)
-    codes = [worker.exitcode for worker in started]
+    begun = [worker for worker in started if worker.pid]
+    gone = connection.wait([worker.sentinel for worker in begun], _LAST_WORD_S)
+    for worker in begun:
+        worker.join(_LAST_WORD_S if worker.sentinel in gone else 0)
+    codes = [worker.exitcode for worker in begun]
     if _NO_GUARD in codes:
         return (
             "generate() was called from a script that each generator process runs too; put the call "

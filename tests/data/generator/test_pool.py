@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -80,12 +81,16 @@ def test_a_signal_while_workers_generate_is_one_line(
         text=True,
         start_new_session=True,
     )
-    while len(workers := workers_of(process.pid)) < 2:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
-    (os.killpg if to_all else os.kill)(process.pid, number)
-    # a chunk of 20,000 jets takes minutes: this ends because nobody waits for it
-    said = process.communicate(timeout=60)[1]
+    try:
+        while len(workers := workers_of(process.pid)) < 2:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        (os.killpg if to_all else os.kill)(process.pid, number)
+        # a chunk of 20,000 jets takes minutes: this ends because nobody waits for it
+        said = process.communicate(timeout=60)[1]
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 128 + number
     assert "Traceback" not in said
     assert said.strip().splitlines()[-1].startswith(f"triggerforge: error: {word}")
