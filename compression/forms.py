@@ -4,6 +4,7 @@ docs/lowering.md's table is made of this list (`python -m triggerforge.compressi
 take every network of it through all rooms: saved, loaded, ONNX, native, hls4ml, RTL.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from triggerforge.border import answer, by_words
+from triggerforge.runfolder import write_atomic
 
 Shape = tuple[int, ...]
 Network = tuple[Shape, Callable[[], nn.Module]]
@@ -444,5 +448,15 @@ def with_table(document: str) -> str:
     return "\n".join([before + _BEGIN, *_lines(), "", f"({len(NETWORKS)} networks.)", _END]) + after
 
 
+def main() -> None:
+    """Writes the table into the document."""
+    write_atomic(DOCUMENT, with_table(DOCUMENT.read_text(encoding="utf-8")))
+
+
 if __name__ == "__main__":
-    DOCUMENT.write_text(with_table(DOCUMENT.read_text()))
+    sys.exit(
+        answer(
+            by_words(main, main.__doc__, "triggerforge.compression.forms"),
+            "triggerforge.compression.forms",
+        )
+    )

@@ -23,7 +23,10 @@ from triggerforge.firmware.library import flat_events, require_library
 
 _TOLD = 200  # characters of what the process said last
 _PATIENCE_S = 2.0
-_WORKER = "triggerforge.firmware.csim_worker"
+_WORKER = (
+    "import pathlib, sys; from triggerforge.firmware.csim_worker import main; "
+    "main(pathlib.Path(sys.argv[1]))"
+)
 
 
 class CSimulation:
@@ -72,7 +75,7 @@ class CSimulation:
             self._end()
             self._said = tempfile.TemporaryFile()  # noqa: SIM115  `_end` closes it
             # -P: modules that lie where the run was started are not the interpreter's
-            command = [sys.executable, "-P", "-m", _WORKER, str(self._folder)]
+            command = [sys.executable, "-P", "-c", _WORKER, str(self._folder)]
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,

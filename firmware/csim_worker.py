@@ -1,4 +1,4 @@
-"""The process in which a C simulation runs: `python -m triggerforge.firmware.csim_worker FOLDER`.
+"""The process in which a C simulation runs; `csim.py` starts it.
 
 hls4ml's types end the process where one of their own checks fails (abort), and what a compiled library
 does wrong is done to the process that holds it: here it is this one's end, not that of the run.
@@ -52,7 +52,3 @@ def _answer(top: object, given: BinaryIO, answers: BinaryIO, sizes: tuple[int, i
         write += y.strides[0]
     answers.write(events.to_bytes(COUNT_BYTES, "little") + y.tobytes())
     answers.flush()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

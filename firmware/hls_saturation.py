@@ -71,8 +71,9 @@ def _name_zeros(layer: Any, bit_exact: Any) -> None:
         return
     signed, bits, integers = layer.mask_kbi
     _, above, _ = _given(layer, bit_exact)
-    zero = np.broadcast_to(above, np.shape(bits)[1:])[None] < integers - bits
-    layer.mask_kbi = tuple(np.where(zero, 0, part) for part in (signed, bits, integers))
+    zero = np.asarray(above)[None] < integers - bits  # one quantiser may serve a whole tensor
+    if zero.any():
+        layer.mask_kbi = tuple(np.where(zero, 0, part) for part in (signed, bits, integers))
 
 
 def _given(layer: Any, bit_exact: Any) -> Any:

@@ -65,6 +65,8 @@ def limited(task: Callable[[], str], folder: Path, limits: Limits = Limits()) ->
     sys.stderr.flush()
     with warnings.catch_warnings():  # Python >= 3.12 warns of threads, which the child never joins
         warnings.simplefilter("ignore", DeprecationWarning)
+        # and JAX of its own, where it is loaded: such a task does not compute with it
+        warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
         child = os.fork()
     if child == 0:
         os.close(receiving)

@@ -4,6 +4,7 @@ The networks of a batch are one program where that can be (native code and RTL a
 fixed-point graph), and one hls4ml project each.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.compression.quantised_form import QuantisedForm, quantised_form
 from triggerforge.compression.forms import NETWORKS
 from triggerforge.compression.quantized_model import corner_inputs
 from triggerforge.config.firmware import FirmwareConfig
+from triggerforge.data.contract import InputContract
 from triggerforge.export.engines.native import CompiledRuntime
 from triggerforge.export.native.build import compiled
 from triggerforge.export.native.source import write_source
@@ -66,6 +68,16 @@ def joined(graphs: list[CombLogic]) -> CombLogic:
     )
 
 
+def side_by_side(contracts: list[InputContract]) -> InputContract:
+    """The contract of all inputs of the joined graph, one after the other."""
+    features = [
+        feature
+        for contract in contracts
+        for feature in contract.features * math.prod(contract.shape[:-1])
+    ]
+    return InputContract(tuple(features), (len(features),))
+
+
 def events(form: QuantisedForm) -> np.ndarray:
     return corner_inputs(form.quantized.contract, _EVENTS - 6, seed=3)
 
@@ -76,9 +88,10 @@ def assert_native_and_rtl(forms: list[QuantisedForm], folder: Path) -> None:
     expected = np.concatenate([form.quantized.reference(events(form)) for form in forms], axis=1)
     np.testing.assert_array_equal(graph.predict(x.astype(np.float64)), expected)
 
-    library = compiled(write_source(graph, (graph.shape[0],)), folder)
+    contract = side_by_side([form.quantized.contract for form in forms])
+    library = compiled(write_source(graph, contract), folder)
     found = CompiledRuntime(
-        "native-int", "quantized", (graph.shape[0],), graph.shape[1], np.float64, library
+        "native-int", "quantized", contract.shape, graph.shape[1], np.float64, library
     )
     np.testing.assert_array_equal(found.predict(x), expected)
 
