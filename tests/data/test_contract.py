@@ -1,7 +1,6 @@
 """Raw values to integers: exactly what rational arithmetic gives, whatever becomes of them on the way."""
 
 from fractions import Fraction
-from math import floor
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +15,7 @@ from triggerforge.data.contract import InputContract, InputFeature
 from triggerforge.data.load import load
 from triggerforge.errors import DataError
 from triggerforge.fixedpoint import FixedFormat, Overflow, Rounding
-
-
-def exact(raw: float, feature: InputFeature) -> int:
-    """The rules of UG1399 on rational numbers."""
-    fmt = feature.format
-    value = (Fraction(raw) - Fraction(feature.offset)) / Fraction(2) ** feature.shift
-    steps = value / Fraction(2) ** -fmt.fraction
-    below, half = floor(steps), Fraction(1, 2)
-    rest = steps - below
-    up = {
-        Rounding.TRN: False,
-        Rounding.RND: rest >= half,
-        Rounding.RND_CONV: rest > half or (rest == half and below % 2 == 1),
-    }[fmt.rounding]
-    low, high = fmt.integer_range
-    if fmt.overflow is Overflow.WRAP:
-        return (below + up - low) % 2**fmt.width + low
-    return min(max(below + up, low), high)
+from triggerforge.validation.prepare import exact_steps
 
 
 def one(feature: InputFeature) -> InputContract:
@@ -76,11 +58,11 @@ def test_raw_values_give_the_integers_of_exact_arithmetic(
     raw = float(np.nextafter(raw, nudge * np.inf)) if nudge else raw
     values = np.array([[raw]])
     contract = one(feature)
-    assert feature.to_integers(values)[0, 0] == exact(raw, feature)
+    assert feature.to_integers(values)[0, 0] == exact_steps(raw, feature)
     x = contract.normalize(values)
     assert x.dtype == np.float32 and np.isfinite(x).all()
-    assert contract.to_integers(x)[0, 0] == exact(raw, feature)
-    assert contract.quantize(x)[0, 0] == exact(raw, feature) * fmt.lsb
+    assert contract.to_integers(x)[0, 0] == exact_steps(raw, feature)
+    assert contract.quantize(x)[0, 0] == exact_steps(raw, feature) * fmt.lsb
 
 
 def test_x_is_next_to_the_exact_number() -> None:
@@ -131,7 +113,7 @@ def test_large_values_of_a_file_keep_their_differences(tmp_path: Path, branch: s
     }
     splits = load(DataConfig.model_validate(settings), None, 1, tmp_path)
     feature = splits.contract.features[0]
-    expected = sorted(exact(float(v), feature) for v in columns[branch])
+    expected = sorted(exact_steps(float(v), feature) for v in columns[branch])
     got = np.concatenate(
         [p.contract.to_integers(p.x) for p in (splits.train, splits.validation, splits.test)]
     )
